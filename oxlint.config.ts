@@ -1,0 +1,86 @@
+import { defineConfig, type OxlintOverride } from 'oxlint';
+
+/**
+ * The rooms of the house, lowest first. A room imports only rooms above it in this list (ARCHITECTURE.md);
+ * this list is the only place where the order is written down for the linter.
+ */
+const rooms = [
+  'base',
+  'schema',
+  'http',
+  'router',
+  'config',
+  'upstream',
+  'observability',
+  'llm',
+  'pipeline',
+  'plugins',
+  'snapshot',
+  'proxy',
+  'admin',
+  'demo',
+] as const;
+
+const entryPoints = ['supervisor', 'worker', 'main'];
+
+const roomOrder: OxlintOverride[] = rooms.map((room, index) => {
+  const below = rooms.slice(index + 1);
+  return {
+    files: [`src/${room}/**/*.ts`],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            ...below.map((other) => ({
+              group: [`**/${other}/*`, `**/${other}/**`],
+              message: `src/${room}/ may not import src/${other}/ (see the order in ARCHITECTURE.md). Move the shared part up, or pass it in from the composition root (src/worker.ts, src/supervisor.ts).`,
+            })),
+            {
+              group: entryPoints.map((name) => `**/${name}.ts`),
+              message: 'Nothing imports the entry points; they hand their parts to the rooms.',
+            },
+          ],
+        },
+      ],
+    },
+  };
+});
+
+export default defineConfig({
+  plugins: ['typescript', 'unicorn', 'oxc', 'import', 'promise', 'node'],
+  options: { typeAware: true },
+  categories: { correctness: 'error', suspicious: 'error' },
+  rules: {
+    'import/no-cycle': 'error',
+    'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
+    'max-params': ['error', { max: 4 }],
+    'typescript/no-explicit-any': 'error',
+    'typescript/no-non-null-assertion': 'error',
+    'typescript/no-floating-promises': 'error',
+    'typescript/consistent-type-imports': 'error',
+    'no-console': 'error',
+    eqeqeq: 'error',
+    // Control characters are exactly what a protocol parser has to name.
+    'no-control-regex': 'off',
+    'no-await-in-loop': 'off',
+    'no-underscore-dangle': 'off',
+    'no-shadow': 'off',
+    'unicorn/no-array-sort': 'off',
+    'unicorn/no-array-reverse': 'off',
+    'unicorn/consistent-function-scoping': 'off',
+    'import/no-unassigned-import': 'off',
+    'import/no-named-as-default': 'off',
+    'import/no-named-as-default-member': 'off',
+    'promise/always-return': 'off',
+  },
+  overrides: [
+    ...roomOrder,
+    {
+      files: ['test/**/*.ts', 'src/**/*.test.ts', 'scripts/**', 'bench/**'],
+      // node:test returns promises that the runner itself awaits; scripts talk to a person.
+      rules: { 'typescript/no-floating-promises': 'off', 'no-console': 'off', 'max-lines': 'off' },
+    },
+  ],
+  ignorePatterns: ['dist/**', 'node_modules/**'],
+});

@@ -1,0 +1,125 @@
+/** Who a failure is attributed to. Health and retry look at this, never at texts. */
+export type Blame = 'client' | 'gateway' | 'upstream';
+
+/**
+ * How the body of the error is written when no LLM protocol renders it.
+ * `text`: the message as it stands. `message`: `{"message":…}`. `error_msg`: `{"error_msg":…}`.
+ * `none`: empty body. `openai`: `{"error":{message,type,code}}`.
+ */
+export type ErrorShape = 'text' | 'message' | 'error_msg' | 'openai' | 'none';
+
+interface ErrorRow {
+  readonly status: number;
+  readonly blame: Blame;
+  /** True when another upstream could answer the same request. */
+  readonly retryable: boolean;
+  readonly shape: ErrorShape;
+  /** `{}` is replaced by the details given where the error is raised. */
+  readonly message: string;
+}
+
+const client = { blame: 'client', retryable: false } as const;
+const gateway = { blame: 'gateway', retryable: false } as const;
+const upstream = { blame: 'upstream', retryable: true, shape: 'openai' } as const;
+
+/** Every error Weir answers with. Codes are stable: logs, metrics and docs/errors.md use them. */
+export const errorTable = {
+  BAD_REQUEST: { ...client, status: 400, shape: 'error_msg', message: 'bad request: {}' },
+  REQUEST_TIMEOUT: { ...client, status: 408, shape: 'error_msg', message: 'the request did not arrive in time: {}' },
+  BODY_TOO_LARGE: {
+    ...client,
+    status: 413,
+    shape: 'error_msg',
+    message: 'request size {} is greater than the maximum size {} allowed',
+  },
+  URI_TOO_LONG: { ...client, status: 414, shape: 'error_msg', message: 'the request line is longer than {} bytes' },
+  EXPECTATION_FAILED: { ...client, status: 417, shape: 'error_msg', message: 'unsupported expectation: {}' },
+  HEAD_TOO_LARGE: { ...client, status: 431, shape: 'error_msg', message: 'the request head exceeds {}' },
+  CLIENT_CLOSED_REQUEST: { ...client, status: 499, shape: 'none', message: 'the client closed the connection' },
+  TRANSFER_CODING_UNSUPPORTED: {
+    ...client,
+    status: 501,
+    shape: 'error_msg',
+    message: 'unsupported transfer coding: {}',
+  },
+  HTTP_VERSION_UNSUPPORTED: { ...client, status: 505, shape: 'error_msg', message: 'unsupported HTTP version: {}' },
+
+  ROUTE_NOT_FOUND: { ...client, status: 404, shape: 'error_msg', message: '404 Route Not Found' },
+
+  LLM_CONTENT_TYPE: {
+    ...client,
+    status: 400,
+    shape: 'text',
+    message: 'unsupported content-type: {}, only application/json is supported',
+  },
+  LLM_BODY_EMPTY: { ...client, status: 400, shape: 'message', message: 'could not get body: request body is empty' },
+  LLM_BODY_TOO_LARGE: {
+    ...client,
+    status: 413,
+    shape: 'message',
+    message: 'could not get body: request size {} is greater than the maximum size {} allowed',
+  },
+  LLM_BODY_SYNTAX: { ...client, status: 400, shape: 'message', message: 'could not parse JSON request body: {}' },
+  LLM_NO_PROTOCOL: { ...client, status: 400, shape: 'text', message: 'no matching AI protocol for the request' },
+  LLM_PROTOCOL_UNSUPPORTED: {
+    ...client,
+    status: 400,
+    shape: 'text',
+    message: 'provider {} does not support {} protocol (supported: {})',
+  },
+  LLM_PATH_UNRESOLVED: {
+    ...client,
+    status: 400,
+    shape: 'error_msg',
+    message:
+      'could not resolve upstream path: ensure the route or request body specifies a model, or that override.endpoint includes a path',
+  },
+
+  INTERNAL: { ...gateway, status: 500, shape: 'error_msg', message: 'internal error of the gateway' },
+  SHUTTING_DOWN: { ...gateway, status: 503, shape: 'error_msg', message: 'the gateway is shutting down' },
+
+  UPSTREAM_DNS: { ...upstream, status: 502, message: 'cannot resolve the upstream host: {}' },
+  UPSTREAM_CONNECT: { ...upstream, status: 502, message: 'cannot connect to the upstream: {}' },
+  UPSTREAM_CONNECT_TIMEOUT: { ...upstream, status: 504, message: 'connecting to the upstream timed out: {}' },
+  UPSTREAM_TLS: { ...upstream, status: 502, message: 'TLS with the upstream failed: {}' },
+  UPSTREAM_SEND_TIMEOUT: { ...upstream, status: 504, message: 'sending the request to the upstream timed out: {}' },
+  UPSTREAM_READ_TIMEOUT: { ...upstream, status: 504, message: 'the upstream did not answer in time: {}' },
+  UPSTREAM_RESET: { ...upstream, status: 502, message: 'the upstream closed the connection too early: {}' },
+  UPSTREAM_INVALID_RESPONSE: { ...upstream, status: 502, message: 'the upstream sent an invalid HTTP response: {}' },
+  UPSTREAM_EMPTY_STREAM: {
+    ...upstream,
+    status: 502,
+    message: 'the upstream closed the event stream without sending anything',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/**
+ * A failure with a stable code. What the client sees of it is decided once, where the reply is written.
+ *
+ * @example throw new WeirError('UPSTREAM_CONNECT', ['127.0.0.1:1: connection refused'], { cause: error });
+ */
+export class WeirError extends Error {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly blame: Blame;
+  readonly retryable: boolean;
+  readonly shape: ErrorShape;
+
+  /** @param details - Fill the `{}` of the table's message in order. Never put a credential here. */
+  constructor(code: ErrorCode, details: readonly (string | number)[] = [], options?: ErrorOptions) {
+    const row = errorTable[code];
+    let next = 0;
+    super(
+      row.message.replaceAll('{}', () => String(details[next++] ?? '')),
+      options,
+    );
+    this.name = 'WeirError';
+    this.code = code;
+    this.status = row.status;
+    this.blame = row.blame;
+    this.retryable = row.retryable;
+    this.shape = row.shape;
+  }
+}
