@@ -75,6 +75,12 @@ export const errorTable = {
       'could not resolve upstream path: ensure the route or request body specifies a model, or that override.endpoint includes a path',
   },
 
+  ROUTE_WITHOUT_TARGET: {
+    ...gateway,
+    status: 502,
+    shape: 'error_msg',
+    message: 'no plugin of the matched route chose an upstream',
+  },
   INTERNAL: { ...gateway, status: 500, shape: 'error_msg', message: 'internal error of the gateway' },
   SHUTTING_DOWN: { ...gateway, status: 503, shape: 'error_msg', message: 'the gateway is shutting down' },
 
@@ -106,6 +112,7 @@ export class WeirError extends Error {
   readonly blame: Blame;
   readonly retryable: boolean;
   readonly shape: ErrorShape;
+  readonly details: readonly (string | number)[];
 
   /** @param details - Fill the `{}` of the table's message in order. Never put a credential here. */
   constructor(code: ErrorCode, details: readonly (string | number)[] = [], options?: ErrorOptions) {
@@ -121,5 +128,11 @@ export class WeirError extends Error {
     this.blame = row.blame;
     this.retryable = row.retryable;
     this.shape = row.shape;
+    this.details = details;
+  }
+
+  /** The same failure under another code, for clients that know it by other words. */
+  as(code: ErrorCode): WeirError {
+    return new WeirError(code, this.details, { cause: this });
   }
 }

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Makes the certificates and keys in test/fixtures/tls/ anew. Their only secret is a test key: they protect nothing.
+# The results are committed; run this only when a name has to be added. Needs openssl 3.
+set -eu
+
+out="$(cd "$(dirname "$0")/.." && pwd)/test/fixtures/tls"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$out"
+cd "$work"
+
+names='DNS:api.openai.com,DNS:api.deepseek.com,DNS:api.aimlapi.com,DNS:*.openai.azure.com,DNS:localhost,IP:127.0.0.1'
+
+cat >ca.cnf <<'CONFIG'
+[ca]
+default_ca = test_ca
+[test_ca]
+database = index.txt
+new_certs_dir = .
+rand_serial = yes
+default_md = sha256
+policy = any_name
+unique_subject = no
+[any_name]
+commonName = supplied
+CONFIG
+: >index.txt
+
+new_key() {
+  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$out/$1.key" 2>/dev/null
+}
+
+# make NAME COMMON_NAME EXTENSIONS NOT_AFTER SIGNER...: the start lies far back, for machines whose clock is behind.
+make() {
+  name="$1" common_name="$2" extensions="$3" not_after="$4"
+  shift 4
+  new_key "$name"
+  openssl req -new -key "$out/$name.key" -subj "/CN=$common_name" -out request.csr
+  printf '%s\n' "$extensions" >extensions.cnf
+  openssl ca -batch -notext -config ca.cnf -startdate 20200101000000Z -enddate "$not_after" \
+    -extfile extensions.cnf -in request.csr -out "$out/$name.crt" "$@" 2>/dev/null
+}
+
+leaf="basicConstraints=CA:false
+extendedKeyUsage=serverAuth
+subjectAltName=$names"
+
+make ca 'Weir test CA' 'basicConstraints=critical,CA:true
+keyUsage=critical,keyCertSign,cRLSign' 21250101000000Z -selfsign -keyfile "$out/ca.key"
+make server 'Weir test server' "$leaf" 21250101000000Z -cert "$out/ca.crt" -keyfile "$out/ca.key"
+make expired 'Weir expired test server' "$leaf" 20210101000000Z -cert "$out/ca.crt" -keyfile "$out/ca.key"
+make self-signed 'Weir self-signed test server' "$leaf" 21250101000000Z -selfsign -keyfile "$out/self-signed.key"
+
+# Nothing more is to be signed with it, and a CA without a key can do no harm if somebody trusts it.
+rm "$out/ca.key"

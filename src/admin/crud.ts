@@ -1,0 +1,185 @@
+import type { ResourceContext, ResourceDefinition } from '../config/resource.ts';
+import { StoreError, type StoredResource, type WritableStore } from '../config/store/store.ts';
+import { type AdminReply, AdminRefusal, type AdminRequest } from './admin-reply.ts';
+import { queryList } from './list-query.ts';
+import { mergePatch, replaceAt } from './patch.ts';
+
+type Conf = Readonly<Record<string, unknown>>;
+
+/** Longest life that `?ttl=` may give a resource: ten years, in seconds. */
+const maxTtlSeconds = 10 * 365 * 24 * 3600;
+
+interface CrudOptions {
+  readonly store: WritableStore;
+  readonly context: ResourceContext;
+}
+
+/**
+ * GET, PUT, POST, PATCH and DELETE of one kind of resource, the same for all kinds.
+ *
+ * The stored value is what the client sent plus `id`, `create_time` and `update_time` (seconds): defaults are not
+ * stored. A write is answered when the store says that it is durable and live.
+ *
+ * @returns The endpoint. It throws AdminRefusal for what the client did wrong and StoreError when the store cannot write.
+ */
+export function createCrud(
+  definition: ResourceDefinition,
+  { store, context }: CrudOptions,
+): (request: AdminRequest) => Promise<AdminReply> {
+  const { kind, name } = definition;
+
+  async function get({ path, query }: AdminRequest): Promise<AdminReply> {
+    const [id] = path;
+    if (id === undefined) {
+      const { total, list } = queryList(store.list(kind), query, definition.filterFields);
+      return { status: 200, body: { total, list: list.map(indexed) } };
+    }
+    const resource = store.get(kind, id);
+    return resource === undefined ? keyNotFound : { status: 200, body: indexed(resource) };
+  }
+
+  async function put({ path, query, body }: AdminRequest): Promise<AdminReply> {
+    const conf = requireConf(body);
+    const id = path[0] ?? conf['id'];
+    if (id === undefined || id === null) throw new AdminRefusal(400, `missing ${name} id`);
+    requireNoTimes(conf);
+    const value = checked({ ...conf, id: matchingId(conf, id) });
+    const key = String(value['id']);
+    const now = nowSeconds();
+    const createTime = store.get(kind, key)?.value['create_time'] ?? now;
+    const stamped = { ...value, create_time: createTime, update_time: now };
+    const { resource, created } = await store.put(kind, key, stamped, ttlOptions(query));
+    return { status: created ? 201 : 200, body: plain(resource) };
+  }
+
+  async function post({ path, query, body }: AdminRequest): Promise<AdminReply> {
+    const conf = requireConf(body);
+    if (path[0] !== undefined || conf['id'] !== undefined) {
+      throw new AdminRefusal(400, `wrong ${name} id, do not need it`);
+    }
+    requireNoTimes(conf);
+    if (ttlOptions(query).ttlSeconds !== undefined) {
+      throw new AdminRefusal(400, 'the argument ttl is not supported with POST: use PUT with an id');
+    }
+    checked(conf);
+    const now = nowSeconds();
+    const resource = await store.create(kind, (id) => ({ ...conf, id, create_time: now, update_time: now }));
+    return { status: 201, body: plain(resource) };
+  }
+
+  async function patch({ path, query, body }: AdminRequest): Promise<AdminReply> {
+    const [id, ...subPath] = path;
+    if (id === undefined) throw new AdminRefusal(400, `missing ${name} id`);
+    if (body === undefined) throw new AdminRefusal(400, 'missing new configuration');
+    if (subPath.length === 0 && !isObject(body)) throw new AdminRefusal(400, 'invalid configuration');
+    const ttl = ttlOptions(query);
+    for (;;) {
+      const old = store.get(kind, id);
+      if (old === undefined) return keyNotFound;
+      const conf = patched(old.value, subPath, body);
+      const value = checked({ ...conf, id: matchingId(conf, id), update_time: nowSeconds() });
+      try {
+        const { resource } = await store.put(kind, id, value, { ...ttl, expectedModifiedIndex: old.modifiedIndex });
+        return { status: 200, body: plain(resource) };
+      } catch (error) {
+        // Somebody else's write came between: the patch is applied to that one. Each round means that one writer got on.
+        if (!(error instanceof StoreError && error.code === 'conflict')) throw error;
+      }
+    }
+  }
+
+  async function remove({ path: [id] }: AdminRequest): Promise<AdminReply> {
+    if (id === undefined) throw new AdminRefusal(400, `missing ${name} id`);
+    if (!(await store.delete(kind, id))) return keyNotFound;
+    return { status: 200, body: { key: keyOf(kind, id), deleted: '1' } };
+  }
+
+  function requireConf(body: unknown): Conf {
+    if (body === undefined) throw new AdminRefusal(400, 'missing configurations');
+    if (isObject(body)) return body;
+    throw new AdminRefusal(400, definition.check(body, context) ?? 'invalid configuration');
+  }
+
+  function matchingId(conf: Conf, id: unknown): unknown {
+    const { id: own = id } = conf;
+    // A number in the body is the same id as its digits in the path.
+    const same = own === id || (typeof own === 'number' && String(own) === id);
+    if (!same) throw new AdminRefusal(400, `wrong ${name} id`);
+    return id;
+  }
+
+  function checked(conf: Conf): Conf {
+    const wrong = definition.check(conf, context);
+    if (wrong !== null) throw new AdminRefusal(400, wrong);
+    return conf;
+  }
+
+  const methods: Readonly<Record<string, (request: AdminRequest) => Promise<AdminReply>>> = {
+    GET: get,
+    PUT: put,
+    POST: post,
+    PATCH: patch,
+    DELETE: remove,
+  };
+
+  return async (request) => {
+    const method = methods[request.method];
+    if (method === undefined) throw new AdminRefusal(404, 'not found');
+    if (definition.unsupportedMethods.includes(request.method)) {
+      throw new AdminRefusal(405, `not supported \`${request.method}\` method for ${name}`);
+    }
+    if (request.path.length > 1 && request.method !== 'PATCH') {
+      // APISIX ignores the rest of the path, so that DELETE of a plugin would delete the whole route.
+      throw new AdminRefusal(400, `a path below the ${name} id is only supported with PATCH`);
+    }
+    return method(request);
+  };
+}
+
+const keyNotFound: AdminReply = { status: 404, body: { message: 'Key not found' } };
+
+function patched(old: Conf, subPath: readonly string[], body: unknown): Conf {
+  const value = subPath.length === 0 ? mergePatch(old, body) : replaceAt(old, subPath, body);
+  if (!isObject(value)) throw new AdminRefusal(400, `invalid sub-path: /${subPath.join('/')}`);
+  return value;
+}
+
+function requireNoTimes(conf: Conf): void {
+  for (const field of ['create_time', 'update_time']) {
+    // Two spaces, as in APISIX.
+    if (conf[field] !== undefined) throw new AdminRefusal(400, `the property is forbidden:  ${field}`);
+  }
+}
+
+function ttlOptions(query: URLSearchParams): { ttlSeconds?: number } {
+  const text = query.get('ttl');
+  if (text === null) return {};
+  const ttlSeconds = text.trim() === '' ? Number.NaN : Number(text);
+  if (!Number.isFinite(ttlSeconds)) throw new AdminRefusal(400, 'invalid argument ttl: should be a number');
+  if (ttlSeconds <= 0 || ttlSeconds > maxTtlSeconds) {
+    throw new AdminRefusal(400, `invalid argument ttl: should be greater than 0 and at most ${maxTtlSeconds}`);
+  }
+  return { ttlSeconds };
+}
+
+function plain({ kind, id, value }: StoredResource): unknown {
+  return { key: keyOf(kind, id), value };
+}
+
+function indexed(resource: StoredResource): unknown {
+  const { kind, id, value, createdIndex, modifiedIndex } = resource;
+  return { key: keyOf(kind, id), value, createdIndex, modifiedIndex };
+}
+
+/** The key as APISIX users see it, with etcd's default prefix. */
+function keyOf(kind: string, id: string): string {
+  return `/apisix/${kind}/${id}`;
+}
+
+function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+function isObject(value: unknown): value is Conf {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,66 @@
+import type { PluginCatalogue } from '../config/plugin-catalogue.ts';
+import type { ResourceDefinition } from '../config/resource.ts';
+import { type AdminReply, AdminRefusal, type AdminRequest } from './admin-reply.ts';
+
+interface SchemaSources {
+  readonly resources: readonly ResourceDefinition[];
+  readonly catalogue: PluginCatalogue;
+}
+
+/** `/apisix/admin/schema/...`: GET of a resource's or plugin's schema, POST of a configuration to validate. */
+export function createSchemaEndpoint({ resources, catalogue }: SchemaSources): (request: AdminRequest) => AdminReply {
+  return ({ method, path, query, body }) => {
+    const [name = '', rest = ''] = path;
+    if (method === 'POST' && name === 'validate') return validate(resources, rest, body);
+    if (method !== 'GET') throw new AdminRefusal(404, 'not found');
+    if (name === 'plugins') return pluginSchema(catalogue, rest, query);
+    const definition = resources.find((resource) => resource.name === name);
+    if (definition === undefined) throw new AdminRefusal(400, `not found schema: ${name}`);
+    return { status: 200, body: definition.schema };
+  };
+}
+
+/** `/apisix/admin/plugins/...`: names, all plugins at once, the schema of one. */
+export function createPluginsEndpoint({ catalogue }: SchemaSources): (request: AdminRequest) => AdminReply {
+  return ({ method, path, query }) => {
+    if (method !== 'GET') throw new AdminRefusal(404, 'not found');
+    const [name] = path;
+    const names = subsystemOf(query) === 'http' ? catalogue.names() : [];
+    if (name === 'list') return { status: 200, body: names };
+    if (name !== undefined) return pluginSchema(catalogue, name, query);
+    if (query.get('all') !== 'true') throw new AdminRefusal(400, 'missing plugin name');
+    return { status: 200, body: Object.fromEntries(names.map((each) => [each, describePlugin(catalogue, each)])) };
+  };
+}
+
+function describePlugin(catalogue: PluginCatalogue, name: string): unknown {
+  const plugin = catalogue.get(name);
+  return plugin && { version: plugin.version, priority: plugin.priority, schema: plugin.schema };
+}
+
+function pluginSchema(catalogue: PluginCatalogue, name: string, query: URLSearchParams): AdminReply {
+  const subsystem = subsystemOf(query);
+  const plugin = subsystem === 'http' ? catalogue.get(name) : undefined;
+  if (plugin === undefined) throw new AdminRefusal(404, `plugin not found in subsystem ${subsystem}`);
+  // No plugin has a schema of its own for consumers yet.
+  if (query.get('schema_type') === 'consumer') throw new AdminRefusal(400, 'not found schema');
+  return { status: 200, body: plugin.schema };
+}
+
+function subsystemOf(query: URLSearchParams): string {
+  const subsystem = query.get('subsystem') ?? 'http';
+  if (subsystem !== 'http' && subsystem !== 'stream') {
+    throw new AdminRefusal(400, `unsupported subsystem: ${subsystem}`);
+  }
+  return subsystem;
+}
+
+/** Only the resource's own schema: plugin configurations and references are not looked at, as in APISIX. */
+function validate(resources: readonly ResourceDefinition[], kind: string, body: unknown): AdminReply {
+  const definition = resources.find((resource) => resource.kind === kind);
+  if (definition === undefined) throw new AdminRefusal(404, `Unsupported resource type: ${kind}`);
+  if (body === undefined) throw new AdminRefusal(400, 'missing configurations');
+  const wrong = definition.checkSchema(body);
+  if (wrong !== null) throw new AdminRefusal(400, wrong);
+  return { status: 200 };
+}

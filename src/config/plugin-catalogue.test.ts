@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createValidator } from '../schema/validator.ts';
+import { checkPlugins, type PluginCatalogue } from './plugin-catalogue.ts';
+import { withPluginMeta } from './plugin-meta.ts';
+
+const schema = withPluginMeta({ type: 'object', properties: { count: { type: 'integer' } }, required: ['count'] });
+const validator = createValidator(schema);
+const check = (conf: unknown): string | null => validator.check(conf);
+const catalogue: PluginCatalogue = {
+  get: (name) => (name === 'limit' ? { name, priority: 1, version: 1, summary: '', schema, check } : undefined),
+  names: () => ['limit'],
+};
+
+const failed = 'failed to check the configuration of plugin limit err: ';
+
+describe('checkPlugins', () => {
+  const rows: readonly [about: string, plugins: unknown, expected: string | null][] = [
+    ['accepts a valid configuration', { limit: { count: 1 } }, null],
+    ['accepts no plugin at all', {}, null],
+    ['accepts an invalid configuration of a disabled plugin', { limit: { _meta: { disable: true } } }, null],
+    ['names an unknown plugin', { xyz: {} }, 'unknown plugin [xyz]'],
+    ['names an unknown plugin even when disabled', { xyz: { _meta: { disable: true } } }, 'unknown plugin [xyz]'],
+    ['does not take a method of Object for a plugin', { toString: {} }, 'unknown plugin [toString]'],
+    ['repeats a scalar configuration', { limit: 'blah' }, 'invalid plugin conf "blah" for plugin [limit]'],
+    [
+      'repeats only the beginning of what could be a key',
+      { limit: 'Bearer sk-0123456789' },
+      'invalid plugin conf "Bearer sk-01234... for plugin [limit]',
+    ],
+    ['refuses null', { limit: null }, 'invalid plugin conf null for plugin [limit]'],
+    ['refuses an array', { limit: [1] }, `${failed}wrong type: expected object, got table`],
+    ['wraps what the plugin says', { limit: {} }, `${failed}property "count" is required`],
+    [
+      'checks _meta',
+      { limit: { count: 1, _meta: { disable: 'yes' } } },
+      `${failed}property "_meta" validation failed: property "disable" validation failed: wrong type: expected boolean, got string`,
+    ],
+    [
+      'refuses Lua code in _meta',
+      { limit: { count: 1, _meta: { pre_function: 'return function() end' } } },
+      `${failed}property "_meta" validation failed: additional properties forbidden, found pre_function`,
+    ],
+    ['refuses what is no object', 5, 'invalid configuration: "plugins" must be an object'],
+  ];
+  for (const [about, plugins, expected] of rows) {
+    it(about, () => assert.equal(checkPlugins(plugins, catalogue), expected));
+  }
+});

@@ -1,0 +1,5 @@
+import type { ResourceDefinition } from './resource.ts';
+import { route } from './route.ts';
+
+/** Every kind of configuration object. The only list of them. */
+export const resources: readonly ResourceDefinition[] = [route];

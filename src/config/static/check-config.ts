@@ -1,0 +1,82 @@
+import { type ConfigPath, type ConfigSource, configError } from './config-source.ts';
+import type { GatewayConfig } from './gateway-config.ts';
+import { listensCollide, type NodeListen, toNodeListens } from './listen.ts';
+
+/** The admin key that APISIX published as its default for years. https://nvd.nist.gov/vuln/detail/CVE-2020-13945 */
+const publishedAdminKey = 'edd1c9f034335f136f87ad84b625c8f1';
+
+type Warn = (path: ConfigPath, message: string) => void;
+
+/**
+ * Checks what no schema can say: rules between keys.
+ *
+ * @throws ConfigFileError when the gateway could not start or would be unsafe with it.
+ */
+export function checkConfig(source: ConfigSource, config: GatewayConfig, warn: Warn): void {
+  checkListens(source, config);
+  checkAdminKeys(source, config, warn);
+  const { node_listen, ssl } = config.apisix;
+  if (ssl.enable) {
+    warn(
+      ['apisix', 'ssl', 'enable'],
+      'this version of Weir does not terminate TLS on the data plane: nothing listens for HTTPS',
+    );
+  }
+  if (typeof node_listen === 'number') return;
+  for (const [index, item] of node_listen.entries()) {
+    if (typeof item === 'number' || !item.enable_http2) continue;
+    warn(
+      ['apisix', 'node_listen', index, 'enable_http2'],
+      'this version of Weir speaks HTTP/1.1 to clients, not HTTP/2',
+    );
+  }
+}
+
+function checkListens(source: ConfigSource, config: GatewayConfig): void {
+  const { enable_admin, node_listen } = config.apisix;
+  const seen: NodeListen[] = [];
+  for (const [index, listen] of toNodeListens(node_listen).entries()) {
+    const path = ['apisix', 'node_listen', ...(typeof node_listen === 'number' ? [] : [index])];
+    if (seen.some((other) => listensCollide(listen, other))) {
+      throw configError(source, path, {
+        expected: 'each address and port once',
+        got: `${listen.ip}:${listen.port} again`,
+      });
+    }
+    seen.push(listen);
+  }
+  const admin = config.deployment.admin.admin_listen;
+  if (enable_admin && seen.some((listen) => listensCollide(admin, listen))) {
+    const problem = { expected: 'a port that apisix.node_listen does not use', got: `${admin.ip}:${admin.port}` };
+    throw configError(source, ['deployment', 'admin', 'admin_listen', 'port'], problem);
+  }
+}
+
+function checkAdminKeys(source: ConfigSource, config: GatewayConfig, warn: Warn): void {
+  const seen = new Set<string>();
+  for (const [index, { key }] of config.deployment.admin.admin_key.entries()) {
+    const path = ['deployment', 'admin', 'admin_key', index, 'key'];
+    if (key === '' && index > 0) {
+      throw configError(source, path, {
+        expected: 'a key (only that of the first entry may be left empty)',
+        got: '""',
+      });
+    }
+    if (seen.has(key))
+      throw configError(source, path, { expected: 'another key for each entry', got: 'one that is taken' });
+    seen.add(key);
+    if (key === publishedAdminKey) {
+      warn(
+        path,
+        'THIS ADMIN KEY IS PUBLIC: it was the default of APISIX for years, and whoever reaches the Admin API can use it. Replace it, or leave it empty to have one generated',
+      );
+    }
+  }
+  const { admin_key_required, allow_admin } = config.deployment.admin;
+  if (config.apisix.enable_admin && !admin_key_required && allow_admin === null) {
+    warn(
+      ['deployment', 'admin', 'admin_key_required'],
+      'the Admin API asks for no key and allow_admin lets everybody in: whoever reaches it can change everything',
+    );
+  }
+}
