@@ -1,0 +1,90 @@
+import { nearestName } from '../config/static/nearest-name.ts';
+import { logEscapes, type LogEscape } from './log-escape.ts';
+
+/** Reads one variable from a record. `undefined`: this record has no such value. */
+export type LogVariable<R> = (record: R) => string | number | undefined;
+
+/** A log format cannot be used. The message names the variable or the place; the caller knows which field holds the format. */
+export class LogFormatError extends Error {
+  override readonly name = 'LogFormatError';
+}
+
+/**
+ * Compiles a log format in nginx's syntax: `$name`, `${name}`, everything else literally.
+ *
+ * @param resolve - Gives the reader of a variable, `null` for a name that does not exist. Called once for each use, never per request.
+ * @param escape - What happens to values, see {@link logEscapes}. Literal text is never escaped.
+ * @param knownNames - Names to suggest from when a name does not exist.
+ * @returns A function that makes the line of one record, without a newline at its end.
+ * @throws LogFormatError for an unknown variable, a `$` without a name and a `${` without `}`.
+ */
+export function compileLogFormat<R>(
+  format: string,
+  resolve: (name: string) => LogVariable<R> | null,
+  escape: LogEscape,
+  knownNames: readonly string[] = [],
+): (record: R) => string {
+  const { head, names, tails } = parseLogFormat(format);
+  const readers = names.map((name) => {
+    const reader = resolve(name);
+    if (reader === null) throw unknownVariable(name, knownNames);
+    return reader;
+  });
+  const mode = logEscapes[escape];
+
+  return (record) => {
+    let line = head;
+    let index = 0;
+    for (const read of readers) {
+      const value = read(record);
+      if (value === undefined) line += mode.missing;
+      else if (typeof value === 'number') line += value;
+      else line += mode.escape(value);
+      line += tails[index++];
+    }
+    return line;
+  };
+}
+
+/**
+ * ```
+ * "$remote_addr - [${time_local}] x"
+ *  head ''   names[0] remote_addr   tails[0] ' - ['   names[1] time_local   tails[1] '] x'
+ * ```
+ */
+interface ParsedLogFormat {
+  readonly head: string;
+  readonly names: readonly string[];
+  /** The literal text behind each variable: as long as `names`. */
+  readonly tails: readonly string[];
+}
+
+function parseLogFormat(format: string): ParsedLogFormat {
+  const names: string[] = [];
+  const literals: string[] = [];
+  const variable = /\$(?:\{(\w+)\}|(\w+)|)/g;
+  let literalStart = 0;
+  for (const match of format.matchAll(variable)) {
+    const name = match[1] ?? match[2];
+    if (name === undefined) throw malformedVariable(format, match.index);
+    literals.push(format.slice(literalStart, match.index));
+    names.push(name);
+    literalStart = match.index + match[0].length;
+  }
+  literals.push(format.slice(literalStart));
+  const [head = '', ...tails] = literals;
+  return { head, names, tails };
+}
+
+function malformedVariable(format: string, position: number): LogFormatError {
+  const near = format.slice(position, position + 20);
+  return new LogFormatError(
+    `expected a variable name after "$" at position ${position + 1}, near "${near}": write $name or \${name}, names have letters, digits and _`,
+  );
+}
+
+function unknownVariable(name: string, knownNames: readonly string[]): LogFormatError {
+  const suggestion = nearestName(name, knownNames);
+  const hint = suggestion === null ? '' : `, did you mean "$${suggestion}"?`;
+  return new LogFormatError(`unknown variable "$${name}"${hint}`);
+}
