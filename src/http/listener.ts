@@ -1,0 +1,64 @@
+import { createServer, type Server } from 'node:net';
+import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
+
+export interface ListenAddress {
+  readonly ip: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** A listening socket of one worker with its connections. */
+export interface Listener {
+  readonly address: string;
+  readonly port: number;
+  /** Connections from now on are served with these options; those that are open keep theirs. */
+  reconfigure(options: ServerConnectionOptions): void;
+  /** Accepts no more, closes idle connections; resolves when the last running exchange has been answered. */
+  drain(): Promise<void>;
+  /** Cuts everything at once. */
+  destroy(): void;
+}
+
+/**
+ * Listens for HTTP/1.1.
+ *
+ * @param address - With `reusePort`, so that every worker listens on the same port itself and the kernel shares the
+ *   connections out (Linux; Node 23.1 and later).
+ * @throws The listen error of Node (`EADDRINUSE`, `EACCES`, …).
+ */
+export function listen(address: ListenAddress, initialOptions: ServerConnectionOptions): Promise<Listener> {
+  let options = initialOptions;
+  const connections = new Set<ServerConnection>();
+  let serial = 0;
+  const server = createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true }, (socket) => {
+    const connection = new ServerConnection(socket, ++serial, options);
+    connections.add(connection);
+    socket.on('close', () => connections.delete(connection));
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: address.ip, port: address.port, reusePort: true, backlog: 4096 }, () => {
+      server.off('error', reject);
+      const bound = server.address();
+      resolve({
+        address: address.ip,
+        port: typeof bound === 'object' && bound !== null ? bound.port : address.port,
+        reconfigure: (newOptions) => {
+          options = newOptions;
+        },
+        drain: () => drain(server, connections),
+        destroy: () => {
+          server.close();
+          for (const connection of connections) connection.destroy();
+        },
+      });
+    });
+  });
+}
+
+function drain(server: Server, connections: Iterable<ServerConnection>): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    for (const connection of connections) connection.closeGracefully();
+  });
+}

@@ -1,0 +1,33 @@
+/**
+ * Fields about one connection, not about the message: never forwarded (RFC 9110, section 7.6.1). Those that the
+ * Connection field names come on top, and every name that begins with `proxy-`.
+ */
+export const hopByHopNames: readonly string[] = [
+  'connection',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];
+
+/** Fields that carry a caller's key: Authorization and the key headers that LLM providers and gateways use. */
+export const credentialNames: readonly string[] = [
+  'authorization',
+  'api-key',
+  'apikey',
+  'x-api-key',
+  'x-goog-api-key',
+  'x-amz-security-token',
+  'ocp-apim-subscription-key',
+];
+
+/**
+ * May a field travel on? Not if it is in `dropped`, if the message's Connection field names it, or if it is a `proxy-*`
+ * one. Asked for every field of every request and response.
+ *
+ * @param name - In lower case, as the names in `connection`.
+ */
+export function isForwarded(name: string, connection: readonly string[], dropped: ReadonlySet<string>): boolean {
+  return !dropped.has(name) && !name.startsWith('proxy-') && !connection.includes(name);
+}

@@ -1,0 +1,27 @@
+import { renderOpenaiError, renderOpenaiErrorEvent } from './openai-error.ts';
+import type { Protocol } from './protocol.ts';
+
+/** Any other JSON API of a provider (images, rerank, moderation, ...): forwarded as it is, never interpreted. */
+export const passthrough: Protocol = {
+  name: 'passthrough',
+  keepsRequestLine: true,
+
+  matches: () => true,
+  isStreaming: (body) => body['stream'] === true,
+  prepareStream: null,
+  endUserId: () => '',
+  requestMessages: () => undefined,
+
+  streamMarkers: null,
+  isDone: () => false,
+
+  toolCallMarker: null,
+  usageOf: () => null,
+  hasToolCalls: () => false,
+  textOf: () => null,
+  deltaTextOf: () => '',
+
+  // Such requests mostly go to APIs in OpenAI's style.
+  renderError: renderOpenaiError,
+  renderErrorEvent: renderOpenaiErrorEvent,
+};

@@ -1,0 +1,12 @@
+import { defineProvider } from './define-provider.ts';
+
+/** https://docs.aimlapi.com/quickstart/setting-up */
+export const aimlapi = defineProvider({
+  name: 'aimlapi',
+  origin: 'https://api.aimlapi.com',
+  hosted: true,
+  removesModel: false,
+  protocols: {
+    'openai-chat': { path: '/v1/chat/completions', maxTokensField: 'max_tokens' },
+  },
+});

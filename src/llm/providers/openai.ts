@@ -1,0 +1,13 @@
+import { defineProvider } from './define-provider.ts';
+
+/** https://platform.openai.com/docs/api-reference/introduction */
+export const openai = defineProvider({
+  name: 'openai',
+  origin: 'https://api.openai.com',
+  hosted: true,
+  removesModel: false,
+  protocols: {
+    'openai-chat': { path: '/v1/chat/completions', maxTokensField: 'max_completion_tokens' },
+    'openai-embeddings': { path: '/v1/embeddings' },
+  },
+});

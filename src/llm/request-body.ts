@@ -1,0 +1,122 @@
+import { isUtf8 } from 'node:buffer';
+import { isDeepStrictEqual } from 'node:util';
+import { WeirError } from '../base/errors.ts';
+import { isJsonContainer, parseJson, stringifySorted, type JsonObject } from './json.ts';
+import type { Protocol } from './protocols/protocol.ts';
+
+/** A client's request body. */
+export interface RequestBody {
+  /** As it came. */
+  readonly bytes: Uint8Array;
+  /** What it says. An array is read as an object without members. */
+  readonly json: JsonObject;
+}
+
+/** What the configuration does to every body. */
+export interface BodyRules {
+  /** Members that overwrite the client's (`options`). */
+  readonly options: JsonObject;
+  /** `model` is not sent. */
+  readonly removesModel: boolean;
+}
+
+/** The body for the provider, and what is known about it. */
+export interface ShapedBody {
+  /** The client's own bytes if nothing had to change. */
+  readonly bytes: Uint8Array;
+  /** The answer is asked for as a stream, by the client or by `options`. */
+  readonly stream: boolean;
+  /** The model that the client named; `''` if none. */
+  readonly requestModel: string;
+  /** The model that is in effect, sent or not: that of `options`, else the client's; `''` if none. */
+  readonly model: string;
+  /** Tools that the model may call. */
+  readonly toolCount: number;
+  /** The client's identification of its own user; `''` if none. */
+  readonly endUserId: string;
+}
+
+/**
+ * Is the Content-Type one that Weir reads? A missing one counts as JSON. The comparison is case-sensitive, as in APISIX.
+ */
+export function isJsonContentType(contentType: string | undefined): boolean {
+  return contentType === undefined || contentType.startsWith('application/json');
+}
+
+/**
+ * Parses a request body.
+ *
+ * @returns A WeirError (400) for an empty body, for bytes that are not UTF-8, for broken JSON, and for JSON that is
+ *   neither an object nor an array.
+ */
+export function parseRequestBody(bytes: Uint8Array): RequestBody | WeirError {
+  if (bytes.length === 0) return new WeirError('LLM_BODY_EMPTY');
+  // RFC 8259 section 8.1. Decoding would replace the bytes, and what is re-encoded would no longer be what came.
+  if (!isUtf8(bytes)) return new WeirError('LLM_BODY_SYNTAX', ['it is not valid UTF-8']);
+  try {
+    const json = parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+    return isJsonContainer(json) ? { bytes, json } : new WeirError('LLM_NO_PROTOCOL');
+  } catch (cause) {
+    return new WeirError('LLM_BODY_SYNTAX', [cause instanceof Error ? cause.message : ''], { cause });
+  }
+}
+
+/**
+ * Makes the body for the provider: what the protocol needs for a streamed answer, then `options` over it, then without
+ * `model` where the provider takes none. A body in which nothing really changes goes out as the bytes that came;
+ * otherwise it is encoded anew with sorted keys.
+ *
+ * @returns A WeirError (400) if the body is nested too deeply to be encoded.
+ */
+export function shapeBody(rules: BodyRules, protocol: Protocol, body: RequestBody): ShapedBody | WeirError {
+  const client = body.json;
+  const overlaid = overlay(client, rules.options);
+  const stream = protocol.isStreaming(overlaid);
+  const shaped =
+    stream && protocol.prepareStream !== null ? overlay(protocol.prepareStream(client), rules.options) : overlaid;
+  const sent = rules.removesModel ? withoutModel(shaped) : shaped;
+
+  let bytes = body.bytes;
+  if (sent !== client) {
+    try {
+      bytes = Buffer.from(stringifySorted(sent), 'utf8');
+    } catch (cause) {
+      return new WeirError('LLM_BODY_SYNTAX', ['it is nested too deeply'], { cause });
+    }
+  }
+  const tools = sent['tools'];
+  return {
+    bytes,
+    stream,
+    requestModel: modelOf(client),
+    model: modelOf(shaped),
+    toolCount: Array.isArray(tools) ? tools.length : 0,
+    endUserId: protocol.endUserId(sent),
+  };
+}
+
+/** `body` with the members of `options`; the same object if it has them all already. */
+function overlay(body: JsonObject, options: JsonObject): JsonObject {
+  if (Array.isArray(body)) return body;
+  for (const key in options) {
+    if (!isSame(body, options, key)) return { ...body, ...options };
+  }
+  return body;
+}
+
+function isSame(body: JsonObject, options: JsonObject, key: string): boolean {
+  if (!Object.hasOwn(body, key)) return false;
+  const mine = options[key];
+  const theirs = body[key];
+  return mine === theirs || (typeof mine === 'object' && isDeepStrictEqual(mine, theirs));
+}
+
+function withoutModel(body: JsonObject): JsonObject {
+  if (!Object.hasOwn(body, 'model')) return body;
+  const { model: _, ...rest } = body;
+  return rest;
+}
+
+function modelOf(body: JsonObject): string {
+  return typeof body['model'] === 'string' ? body['model'] : '';
+}

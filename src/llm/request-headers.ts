@@ -1,0 +1,86 @@
+import { credentialNames, hopByHopNames, isForwarded } from './header-rules.ts';
+
+/** What is sent in place of, and what is withheld from, the client's header fields. One for each configured provider. */
+export interface RequestHeaderRules {
+  /** Field lines that are the same for every request: Host, Content-Type and `auth.header`; latin1. */
+  readonly constantLines: string;
+  readonly dropped: ReadonlySet<string>;
+}
+
+interface RequestHeaderSource {
+  /** The value of the Host field. */
+  readonly host: string;
+  /** `auth.header`, checked by {@link checkHeader}. */
+  readonly authHeader: Readonly<Record<string, string>>;
+  /** `auth` configures a credential, here or in the query: the client's own key is for the gateway and stays here. */
+  readonly hasCredential: boolean;
+}
+
+/**
+ * Fields of the client that describe its own connection and message, or that it meant for the gateway alone. A coding of
+ * the answer is never asked for: Weir has to read the answer, and it does not decompress.
+ */
+const neverForwarded = [
+  ...hopByHopNames,
+  'host',
+  'content-length',
+  'content-type',
+  'accept-encoding',
+  'expect',
+  'cookie',
+];
+
+/** Fields that not even `auth.header` can set: they are Weir's part of the conversation. */
+const notConfigurable = new Set(neverForwarded.filter((name) => name !== 'cookie'));
+
+/**
+ * Computes, once, what no request changes.
+ *
+ * `auth.header` wins over the client's field of the same name. Host, Content-Type, Content-Length, Accept-Encoding and
+ * the fields of the connection cannot be configured and are left out, as in APISIX.
+ */
+export function compileRequestHeaders(source: RequestHeaderSource): RequestHeaderRules {
+  const dropped = new Set(neverForwarded);
+  let constantLines = `host: ${source.host}\r\ncontent-type: application/json\r\n`;
+  for (const [configuredName, value] of Object.entries(source.authHeader)) {
+    const name = configuredName.toLowerCase();
+    if (notConfigurable.has(name)) continue;
+    dropped.add(name);
+    constantLines += `${name}: ${value}\r\n`;
+  }
+  if (source.hasCredential) for (const name of credentialNames) dropped.add(name);
+  return { constantLines, dropped };
+}
+
+/**
+ * The header section of a request to a provider, without Content-Length and the empty line at its end.
+ *
+ * @param fields - The client's fields: name, value, name, value, …; names in lower case.
+ * @param connection - Names listed in the client's Connection field, in lower case.
+ * @returns Field lines, each with its CRLF; to be written as latin1.
+ */
+export function requestHeaderLines(
+  rules: RequestHeaderRules,
+  fields: readonly string[],
+  connection: readonly string[],
+): string {
+  let lines = rules.constantLines;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    if (isForwarded(name, connection, rules.dropped)) lines += `${name}: ${fields[i + 1] ?? ''}\r\n`;
+  }
+  return lines;
+}
+
+/**
+ * Checks one configured header field.
+ *
+ * @returns What is wrong, without the value (it is a credential); null if it can be sent.
+ */
+export function checkHeader(name: string, value: unknown): string | null {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) return 'is not a valid header name';
+  if (typeof value !== 'string') return 'must be a string';
+  // Anything else would end the field and begin another one, or could not be written as one byte.
+  if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) return 'must not hold line breaks, control or non-Latin-1 characters';
+  return null;
+}

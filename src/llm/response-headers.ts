@@ -1,0 +1,43 @@
+import { credentialNames, hopByHopNames, isForwarded } from './header-rules.ts';
+
+/**
+ * Fields of a provider's response that stay here:
+ * - those of the connection, and Content-Length: the framing towards the client is Weir's own;
+ * - Set-Cookie: a session between Weir and the provider would become one between strangers;
+ * - what repeats a credential;
+ * - Date and Server: Weir writes its own, as nginx does;
+ * - what would speak about Weir's own origin if it came from there: other addresses of the service, transport
+ *   security, clearing of site data, error reporting.
+ * Everything else comes back: request ids, Retry-After, rate limits, Content-Encoding, WWW-Authenticate, ...
+ */
+const dropped: ReadonlySet<string> = new Set([
+  ...hopByHopNames,
+  ...credentialNames,
+  'content-length',
+  'set-cookie',
+  'set-cookie2',
+  'date',
+  'server',
+  'alt-svc',
+  'strict-transport-security',
+  'clear-site-data',
+  'nel',
+  'report-to',
+  'reporting-endpoints',
+]);
+
+/**
+ * The fields of a provider's response that its client gets.
+ *
+ * @param fields - name, value, name, value, …; names in lower case.
+ * @param connection - Names listed in the response's Connection field, in lower case.
+ * @returns The same form.
+ */
+export function responseFields(fields: readonly string[], connection: readonly string[]): string[] {
+  const forwarded: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    if (isForwarded(name, connection, dropped)) forwarded.push(name, fields[i + 1] ?? '');
+  }
+  return forwarded;
+}

@@ -1,0 +1,149 @@
+import { randomBytes } from 'node:crypto';
+import type { ErrorCode } from '../base/errors.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { Usage } from '../llm/usage.ts';
+import { noPathParams, type PathParams, type RequestView } from '../router/request-view.ts';
+import type { Target } from './target.ts';
+
+/** One try at one upstream, for the log. Times in milliseconds; undefined: it did not come to that. */
+export interface AttemptRecord {
+  /** `ip:port`, or host:port when no connection was made. */
+  address: string;
+  /** 0 when no answer came. */
+  status: number;
+  connectMs: number | undefined;
+  headerMs: number | undefined;
+  responseMs: number | undefined;
+  /** Body bytes received. */
+  bytes: number;
+}
+
+/** What is known of an LLM call; filled by the target that serves it. */
+export interface LlmCall {
+  readonly requestType: 'ai_chat' | 'ai_stream';
+  /** The client's own `model`, '' when it named none. */
+  readonly requestModel: string;
+  /** The model that the provider was asked for. */
+  readonly model: string;
+  readonly toolCount: number;
+  readonly endUserId: string;
+  timeToFirstTokenMs: number;
+  usage: Usage;
+  hasToolCalls: boolean;
+  responseText: string | null;
+}
+
+/** Facts of the matched route that plugins and logs may ask for. */
+export interface RouteFacts {
+  readonly id: string;
+  readonly name: string;
+}
+
+// Random for this worker, counted within it: unique without asking the system for randomness per request.
+const idPrefix = randomBytes(10).toString('hex');
+let idCounter = randomBytes(4).readUInt32BE();
+
+/** Everything that belongs to one request, from its head to its log line. */
+export class RequestContext implements RequestView {
+  readonly exchange: Exchange;
+  readonly method: string;
+  readonly path: string;
+  readonly requestUri: string;
+  readonly queryString: string;
+  readonly host: string;
+  readonly scheme = 'http';
+  readonly httpVersion: string;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly serverAddress: string;
+  readonly serverPort: number;
+  pathParams: PathParams = noPathParams;
+
+  /** Null until {@link readBody} has resolved. */
+  body: Buffer | null = null;
+  /** Largest body that the gateway takes for any route, in bytes. */
+  readonly maxBodyBytes: number;
+
+  route: RouteFacts | null = null;
+  /** What a plugin chose; null: nobody did. */
+  target: Target | null = null;
+  llm: LlmCall | null = null;
+  /** Every attempt, in order. */
+  readonly attempts: AttemptRecord[] = [];
+  upstreamScheme: string | undefined;
+  upstreamHost: string | undefined;
+  upstreamUri: string | undefined;
+  /** Why the request failed, by the stable code of the table of errors; null: it did not. */
+  errorCode: ErrorCode | null = null;
+
+  #json: { readonly value: unknown } | null = null;
+  #id = '';
+
+  constructor(
+    exchange: Exchange,
+    location: { readonly path: string; readonly query: string },
+    options: { readonly remoteAddress: string; readonly maxBodyBytes: number },
+  ) {
+    const { head, connection } = exchange;
+    this.exchange = exchange;
+    this.method = head.method;
+    this.path = location.path;
+    this.queryString = location.query;
+    this.requestUri = head.target;
+    this.host = head.host;
+    this.httpVersion = head.minorVersion === 1 ? '1.1' : '1.0';
+    this.remoteAddress = options.remoteAddress;
+    this.remotePort = connection.remotePort;
+    this.serverAddress = connection.localAddress;
+    this.serverPort = connection.localPort;
+    this.maxBodyBytes = options.maxBodyBytes;
+  }
+
+  /** 32 hex digits, unique: nginx's `$request_id`. */
+  get id(): string {
+    if (this.#id === '') {
+      idCounter = (idCounter + 1) >>> 0;
+      this.#id =
+        idPrefix +
+        Math.floor(Math.random() * 0x10000)
+          .toString(16)
+          .padStart(4, '0') +
+        idCounter.toString(16).padStart(8, '0');
+    }
+    return this.#id;
+  }
+
+  /** The status for logs: 499, as nginx has it, when the client left before its answer was complete. */
+  get loggedStatus(): number {
+    return this.exchange.aborted ? 499 : this.exchange.status;
+  }
+
+  header(lowerCaseName: string): string | undefined {
+    return this.exchange.head.fields.getCombined(lowerCaseName, lowerCaseName === 'cookie' ? '; ' : ', ');
+  }
+
+  /**
+   * Reads the whole body; a second call gives the same bytes.
+   *
+   * @throws WeirError see {@link Exchange.readBody}.
+   */
+  readBody(maxBytes: number): Buffer | Promise<Buffer> {
+    const limit = Math.min(maxBytes, this.maxBodyBytes);
+    const body = this.exchange.bodyIfComplete(limit);
+    if (body !== null) return (this.body = body);
+    return this.exchange.readBody(limit).then((bytes) => (this.body = bytes));
+  }
+
+  jsonBody(): unknown {
+    if (this.#json !== null) return this.#json.value;
+    if (this.body === null) return undefined;
+    let value: unknown;
+    try {
+      value = JSON.parse(this.body.toString());
+    } catch {
+      value = undefined;
+    }
+    this.#json = { value };
+    return value;
+  }
+}

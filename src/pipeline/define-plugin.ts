@@ -1,0 +1,80 @@
+import type { Log } from '../base/log.ts';
+import { pluginMetaOf, withPluginMeta } from '../config/plugin-meta.ts';
+import type { PluginSpec } from '../config/plugin-catalogue.ts';
+import type { LlmLog } from '../observability/llm-log.ts';
+import type { Infer, JsonSchema } from '../schema/infer.ts';
+import { checkVars } from '../router/expression.ts';
+import { createValidator } from '../schema/validator.ts';
+import type { Pools } from '../upstream/pool.ts';
+import type { RequestContext } from './context.ts';
+import type { Reply } from './reply.ts';
+
+/** Nothing: go on with the next step. A Reply: stop and answer with it. Throwing is for faults of the gateway. */
+export type StepResult = Reply | undefined | Promise<Reply | undefined>;
+export type Step = (ctx: RequestContext) => StepResult;
+
+/** What a plugin does, and when. An absent phase costs nothing. */
+export interface PluginHooks {
+  /** Before any access step: changes the request. */
+  readonly rewrite?: Step;
+  /** Lets in, refuses, or chooses the target. */
+  readonly access?: Step;
+  /** After the answer has ended, however it did. */
+  readonly log?: (ctx: RequestContext) => void;
+}
+
+/** The parts of the worker that plugins may use. */
+export interface PluginEnv {
+  readonly pools: Pools;
+  readonly llmLog: LlmLog;
+  /** For remarks about the configuration: one worker says them, not each. */
+  readonly configurationLog: Log;
+  /** The access log prints `$llm_response_text`, so answers have to be kept for it. */
+  readonly logsResponseText: boolean;
+}
+
+/** A plugin as the lists know it. */
+export interface Plugin extends PluginSpec {
+  /**
+   * Makes the plugin for one route, when configuration changes; per request only the hooks run.
+   *
+   * @param conf - Has passed {@link PluginSpec.check}.
+   */
+  create(conf: unknown, env: PluginEnv): PluginHooks;
+}
+
+interface PluginOptions<S extends JsonSchema> {
+  readonly name: string;
+  /** Larger numbers run earlier within a phase. */
+  readonly priority: number;
+  readonly version: number;
+  /** One sentence for documentation. */
+  readonly summary: string;
+  readonly schema: S;
+  /** What the schema cannot say: null, or what is wrong. */
+  readonly check?: (conf: Infer<S>) => string | null;
+  readonly create: (conf: Infer<S>, env: PluginEnv) => PluginHooks;
+}
+
+/** Declares a plugin once: type, validation, defaults, the Admin API's schema and the documentation come from it. */
+export function definePlugin<const S extends JsonSchema>(options: PluginOptions<S>): Plugin {
+  const schema = withPluginMeta(options.schema);
+  const validator = createValidator(schema);
+  // The one place where a validated configuration gets its type.
+  const typed = (conf: unknown): Infer<S> => validator.withDefaults(conf) as Infer<S>;
+  return {
+    name: options.name,
+    priority: options.priority,
+    version: options.version,
+    summary: options.summary,
+    schema,
+    check: (conf) => validator.check(conf) ?? checkFilter(conf) ?? options.check?.(typed(conf)) ?? null,
+    create: (conf, env) => options.create(typed(conf), env),
+  };
+}
+
+function checkFilter(conf: unknown): string | null {
+  const { filter } = pluginMetaOf(conf);
+  const wrong = filter === undefined ? null : checkVars(filter);
+  return wrong === null ? null : `failed to validate the 'vars' expression: ${wrong}`;
+}

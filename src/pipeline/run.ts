@@ -1,0 +1,24 @@
+import type { RequestContext } from './context.ts';
+import type { Step, StepResult } from './define-plugin.ts';
+import type { Reply } from './reply.ts';
+
+/**
+ * Runs the steps of a phase in order until one replies. Stays synchronous as long as the steps do, so that a phase
+ * without waiting costs no promise.
+ */
+export function runPhase(steps: readonly Step[], ctx: RequestContext): StepResult {
+  for (let i = 0; i < steps.length; i++) {
+    const result = steps[i]?.(ctx);
+    if (result === undefined) continue;
+    return result instanceof Promise ? continueAfter(result, steps.slice(i + 1), ctx) : result;
+  }
+  return undefined;
+}
+
+async function continueAfter(
+  pending: Promise<Reply | undefined>,
+  rest: readonly Step[],
+  ctx: RequestContext,
+): Promise<Reply | undefined> {
+  return (await pending) ?? runPhase(rest, ctx);
+}

@@ -1,0 +1,48 @@
+import type { WeirError } from '../base/errors.ts';
+import type { ResponseHead } from '../http/response-head.ts';
+import type { PoolUse, WireRequest } from '../upstream/connection.ts';
+import type { Pool } from '../upstream/pool.ts';
+import type { RequestContext } from './context.ts';
+import type { Reply } from './reply.ts';
+
+/** Where a request goes, as a plugin chose it. Plugins choose targets; the proxy room sends. */
+export interface Target {
+  /** The instance: `ai-proxy-openai`. */
+  readonly name: string;
+  /** Builds the request of one attempt from the client's own; a Reply when that is impossible. */
+  prepare(ctx: RequestContext): OutgoingRequest | Reply;
+  /** Decides, before the first byte is relayed, how the answer is read. */
+  receive(ctx: RequestContext, head: ResponseHead): Reception;
+  /** The answer to a failure before anything was sent to the client. */
+  errorReply(ctx: RequestContext, error: WeirError): Reply;
+}
+
+/** One attempt's request, ready for the wire. */
+export interface OutgoingRequest {
+  readonly pool: Pool;
+  readonly use: PoolUse;
+  readonly wire: WireRequest;
+  /** For `$upstream_scheme`, `$upstream_host` (with port when it is not the default) and `$upstream_uri`. */
+  readonly scheme: string;
+  readonly host: string;
+  readonly uri: string;
+}
+
+/** How an answer is read while it passes. */
+export interface Reception {
+  /**
+   * `stream`: written on as it comes, the head with the first byte. `whole`: collected, then written in one piece.
+   * `pass`: written on as it comes, nobody looks at it.
+   */
+  readonly gear: 'stream' | 'whole' | 'pass';
+  /** Field lines for the client: name, value, … */
+  readonly fields: readonly string[];
+  /** 0: every read is written at once; otherwise reads are collected for this long. */
+  readonly flushIntervalMs: number;
+  /** Sees the bytes of a streamed answer. */
+  onChunk(bytes: Buffer): void;
+  /** The answer is complete; `body` is null unless it was collected. */
+  onComplete(body: Buffer | null): void;
+  /** The stream broke after bytes were sent: what tells the client so in its own protocol, or null. */
+  errorTail(error: WeirError): Buffer | null;
+}

@@ -1,0 +1,146 @@
+import { pid } from 'node:process';
+import { msec, timeIso8601, timeLocal } from '../observability/time-format.ts';
+import { compileVariable } from '../router/variables.ts';
+import type { AttemptRecord, RequestContext } from './context.ts';
+
+/** What a log line may print of a request; undefined: this request has no such thing. */
+export type LogGetter = (ctx: RequestContext) => string | number | undefined;
+
+/**
+ * Variables that only exist once a request has been served, or that nginx defines for logs. Initial values of the llm_*
+ * ones as APISIX declares them; times of nginx are seconds with three decimals.
+ */
+const logVariables: ReadonlyMap<string, LogGetter> = new Map<string, LogGetter>([
+  ['request', (ctx) => ctx.exchange.head.requestLine],
+  ['request_line', (ctx) => ctx.exchange.head.requestLine],
+  ['request_length', (ctx) => ctx.exchange.head.byteLength + ctx.exchange.bodyBytesReceived],
+  ['request_time', (ctx) => seconds(performance.now() - ctx.exchange.startedAt)],
+  ['request_id', (ctx) => ctx.id],
+  ['apisix_request_id', (ctx) => ctx.id],
+  ['remote_user', (ctx) => basicUser(ctx.header('authorization'))],
+  ['status', (ctx) => ctx.loggedStatus],
+  ['body_bytes_sent', (ctx) => ctx.exchange.bodyBytesSent],
+  ['bytes_sent', (ctx) => ctx.exchange.bytesSent],
+  ['connection', (ctx) => ctx.exchange.connection.serial],
+  ['connection_requests', (ctx) => ctx.exchange.requestNumber],
+  ['time_local', () => timeLocal(Date.now())],
+  ['time_iso8601', () => timeIso8601(Date.now())],
+  ['msec', () => msec(Date.now())],
+  ['pid', () => pid],
+  ['pipe', (ctx) => (ctx.exchange.requestNumber > 1 ? 'p' : '.')],
+  ['document_uri', (ctx) => ctx.path],
+  ['realip_remote_addr', (ctx) => ctx.exchange.connection.remoteAddress],
+  ['route_id', (ctx) => ctx.route?.id],
+  ['route_name', (ctx) => ctx.route?.name],
+  ['weir_error', (ctx) => ctx.errorCode ?? undefined],
+
+  ['upstream_addr', (ctx) => perAttempt(ctx, (attempt) => attempt.address)],
+  ['upstream_status', (ctx) => perAttempt(ctx, (attempt) => (attempt.status === 0 ? '-' : String(attempt.status)))],
+  ['upstream_response_time', (ctx) => perAttempt(ctx, (attempt) => secondsOrDash(attempt.responseMs))],
+  ['upstream_connect_time', (ctx) => perAttempt(ctx, (attempt) => secondsOrDash(attempt.connectMs))],
+  ['upstream_header_time', (ctx) => perAttempt(ctx, (attempt) => secondsOrDash(attempt.headerMs))],
+  ['upstream_response_length', (ctx) => perAttempt(ctx, (attempt) => String(attempt.bytes))],
+  ['upstream_scheme', (ctx) => ctx.upstreamScheme],
+  ['upstream_host', (ctx) => ctx.upstreamHost],
+  ['upstream_uri', (ctx) => ctx.upstreamUri],
+  ['apisix_upstream_response_time', (ctx) => perAttempt(ctx, (attempt) => upstreamMilliseconds(ctx, attempt))],
+
+  ['request_type', (ctx) => ctx.llm?.requestType ?? 'traditional_http'],
+  ['request_llm_model', (ctx) => ctx.llm?.requestModel ?? ''],
+  ['llm_model', (ctx) => ctx.llm?.model ?? ''],
+  ['llm_time_to_first_token', (ctx) => ctx.llm?.timeToFirstTokenMs ?? 0],
+  ['llm_prompt_tokens', (ctx) => ctx.llm?.usage.promptTokens ?? 0],
+  ['llm_completion_tokens', (ctx) => ctx.llm?.usage.completionTokens ?? 0],
+  ['llm_total_tokens', (ctx) => ctx.llm?.usage.totalTokens ?? 0],
+  ['llm_stream', (ctx) => String(ctx.llm?.requestType === 'ai_stream')],
+  ['llm_has_tool_calls', (ctx) => String(ctx.llm?.hasToolCalls ?? false)],
+  ['llm_tool_count', (ctx) => ctx.llm?.toolCount ?? 0],
+  ['llm_end_user_id', (ctx) => ctx.llm?.endUserId ?? ''],
+  ['llm_cache_read_input_tokens', (ctx) => ctx.llm?.usage.cacheReadInputTokens ?? 0],
+  ['llm_cache_creation_input_tokens', (ctx) => ctx.llm?.usage.cacheCreationInputTokens ?? 0],
+  ['llm_reasoning_tokens', (ctx) => ctx.llm?.usage.reasoningTokens ?? 0],
+  // No plugin of this version moderates content; APISIX prints the same without one.
+  ['llm_content_risk_level', () => ''],
+  ['llm_response_text', (ctx) => ctx.llm?.responseText ?? ''],
+]);
+
+/** Names to suggest when a format uses one that does not exist. */
+export const logVariableNames: readonly string[] = [
+  ...logVariables.keys(),
+  'remote_addr',
+  'remote_port',
+  'http_host',
+  'http_user_agent',
+  'http_referer',
+  'host',
+  'uri',
+  'request_uri',
+  'request_method',
+  'args',
+  'scheme',
+  'server_addr',
+  'server_port',
+  'server_protocol',
+  'content_type',
+  'content_length',
+];
+
+/** True when the format prints the model's answer, which then has to be kept while it streams by. */
+export function printsResponseText(format: string): boolean {
+  return /\$\{?llm_response_text\b/.test(format);
+}
+
+/**
+ * Finds a variable of a log format: nginx's common ones, `$http_*`, `$sent_http_*`, `$arg_*`, `$cookie_*`, those of
+ * APISIX for LLM calls, and Weir's own `$weir_error`.
+ *
+ * @returns Null when there is no such variable.
+ */
+export function resolveLogVariable(name: string): LogGetter | null {
+  const known = logVariables.get(name);
+  if (known !== undefined) return known;
+  if (name.startsWith('sent_http_')) {
+    const field = name.slice('sent_http_'.length).replaceAll('_', '-').toLowerCase();
+    return (ctx) => sentField(ctx, field);
+  }
+  const getter = compileVariable(name, { arguments: 'raw' });
+  if (getter === null) return null;
+  return (ctx) => {
+    const value = getter(ctx);
+    return value === undefined || typeof value === 'number' || typeof value === 'string'
+      ? value
+      : JSON.stringify(value);
+  };
+}
+
+function perAttempt(ctx: RequestContext, read: (attempt: AttemptRecord) => string): string | undefined {
+  const { attempts } = ctx;
+  const first = attempts[0];
+  if (first === undefined) return undefined;
+  return attempts.length === 1 ? read(first) : attempts.map(read).join(', ');
+}
+
+function upstreamMilliseconds(ctx: RequestContext, attempt: AttemptRecord): string {
+  if (ctx.llm === null) return secondsOrDash(attempt.responseMs);
+  return attempt.responseMs === undefined ? '-' : String(Math.floor(attempt.responseMs));
+}
+
+function seconds(milliseconds: number): string {
+  return (milliseconds / 1000).toFixed(3);
+}
+
+function secondsOrDash(milliseconds: number | undefined): string {
+  return milliseconds === undefined ? '-' : seconds(milliseconds);
+}
+
+function sentField(ctx: RequestContext, name: string): string | undefined {
+  const fields = ctx.exchange.sentFields;
+  for (let i = 0; i < fields.length; i += 2) if (fields[i]?.toLowerCase() === name) return fields[i + 1];
+  return undefined;
+}
+
+function basicUser(authorization: string | undefined): string | undefined {
+  if (authorization === undefined || !/^basic /i.test(authorization)) return undefined;
+  const user = Buffer.from(authorization.slice(6), 'base64').toString('latin1').split(':', 1)[0];
+  return user === '' ? undefined : user;
+}

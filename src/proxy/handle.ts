@@ -1,0 +1,130 @@
+import { WeirError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { ExchangeHandler } from '../http/server-connection.ts';
+import { RequestContext } from '../pipeline/context.ts';
+import { errorReply, type Reply } from '../pipeline/reply.ts';
+import { runPhase } from '../pipeline/run.ts';
+import type { Target } from '../pipeline/target.ts';
+import { normalizePath } from '../router/normalize-path.ts';
+import type { CompiledRoute, Snapshot } from '../snapshot/snapshot.ts';
+import { Attempt } from './attempt.ts';
+
+/** What the data plane of one worker serves with. */
+export interface Gateway {
+  /** The configuration of this moment; a request keeps the one that it began with. */
+  readonly snapshot: () => Snapshot;
+  /** Largest request body in bytes, Infinity for no limit: nginx's client_max_body_size. */
+  readonly maxBodyBytes: number;
+  /** How much of a body is read for conditions on `post_arg.*`, in bytes. */
+  readonly maxPostArgsBytes: number;
+  /** The client's address, which a trusted proxy in front may tell. */
+  readonly clientAddress: (exchange: Exchange) => string;
+  readonly writeAccessLog: (ctx: RequestContext) => void;
+  readonly log: Log;
+}
+
+/** The data plane: every request that a listener takes goes through here. */
+export function createHandler(gateway: Gateway): ExchangeHandler {
+  return {
+    onRequest: (exchange) => void handle(exchange, gateway),
+    onRefused: (exchange, error) => refuse(exchange, error, gateway),
+  };
+}
+
+/** One request's way, from its head to its log line. Never rejects. */
+async function handle(exchange: Exchange, gateway: Gateway): Promise<void> {
+  const location = normalizePath(exchange.head.target);
+  if (location === null) return refuse(exchange, new WeirError('BAD_REQUEST', ['invalid request target']), gateway);
+
+  const ctx = new RequestContext(exchange, location, {
+    remoteAddress: gateway.clientAddress(exchange),
+    maxBodyBytes: gateway.maxBodyBytes,
+  });
+  const { router } = gateway.snapshot();
+  let route: CompiledRoute | null = null;
+  try {
+    checkDeclaredSize(ctx);
+    if (router.needsBody(ctx)) await ctx.readBody(gateway.maxPostArgsBytes);
+    route = router.match(ctx);
+    send(ctx, route === null ? errorReply(new WeirError('ROUTE_NOT_FOUND')) : await serve(ctx, route, gateway));
+  } catch (error) {
+    send(ctx, replyToFault(ctx, error, gateway.log));
+  }
+  if (exchange.aborted) ctx.errorCode = 'CLIENT_CLOSED_REQUEST';
+  logRequest(ctx, route, gateway);
+}
+
+/** rewrite -> access -> target. A Reply comes from whoever stopped the request; undefined: the target has answered. */
+async function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway): Promise<Reply | undefined> {
+  const { pipeline } = route;
+  ctx.route = route;
+  if (pipeline.needsBody && ctx.body === null) await ctx.readBody(gateway.maxPostArgsBytes);
+
+  const rewritten = pipeline.rewrite === null ? undefined : runPhase(pipeline.rewrite, ctx);
+  const early = rewritten instanceof Promise ? await rewritten : rewritten;
+  if (early !== undefined) return early;
+
+  const accessed = pipeline.access === null ? undefined : runPhase(pipeline.access, ctx);
+  const refused = accessed instanceof Promise ? await accessed : accessed;
+  if (refused !== undefined) return refused;
+
+  if (ctx.target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
+  return callTarget(ctx, ctx.target);
+}
+
+async function callTarget(ctx: RequestContext, target: Target): Promise<Reply | undefined> {
+  const outgoing = target.prepare(ctx);
+  if (!('pool' in outgoing)) return outgoing;
+  ctx.upstreamScheme = outgoing.scheme;
+  ctx.upstreamHost = outgoing.host;
+  ctx.upstreamUri = outgoing.uri;
+
+  const attempt = new Attempt(ctx, target, outgoing);
+  ctx.attempts.push(attempt.record);
+  const failure = await attempt.run();
+  if (failure === null || ctx.exchange.aborted) return undefined;
+  ctx.errorCode = failure.code;
+  return target.errorReply(ctx, failure);
+}
+
+function checkDeclaredSize(ctx: RequestContext): void {
+  const size = ctx.exchange.expectedBodyBytes ?? 0;
+  if (size > ctx.maxBodyBytes) throw new WeirError('BODY_TOO_LARGE', [size, ctx.maxBodyBytes]);
+}
+
+function replyToFault(ctx: RequestContext, error: unknown, log: Log): Reply {
+  const known = error instanceof WeirError ? error : new WeirError('INTERNAL', [], { cause: error });
+  ctx.errorCode = known.code;
+  if (known !== error)
+    log.error('a request failed inside the gateway', { request_id: ctx.id, route_id: ctx.route?.id, error });
+  return errorReply(known);
+}
+
+function send(ctx: RequestContext, reply: Reply | undefined): void {
+  if (reply !== undefined) ctx.exchange.respond(reply.status, reply.fields, reply.body);
+}
+
+function logRequest(ctx: RequestContext, route: CompiledRoute | null, gateway: Gateway): void {
+  try {
+    for (const step of route?.pipeline.log ?? []) step(ctx);
+    gateway.writeAccessLog(ctx);
+  } catch (error) {
+    gateway.log.error('a request could not be logged', { request_id: ctx.id, error });
+  }
+}
+
+/** Bytes that are no request, or a target that means nothing: answered, logged, closed. */
+function refuse(exchange: Exchange, error: WeirError, gateway: Gateway): void {
+  const ctx = new RequestContext(
+    exchange,
+    { path: '-', query: '' },
+    {
+      remoteAddress: gateway.clientAddress(exchange),
+      maxBodyBytes: 0,
+    },
+  );
+  ctx.errorCode = error.code;
+  send(ctx, errorReply(error));
+  logRequest(ctx, null, gateway);
+}

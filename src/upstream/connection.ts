@@ -1,0 +1,288 @@
+import type { Socket } from 'node:net';
+import { WeirError } from '../base/errors.ts';
+import { createBodyDecoder, type BodyDecoder } from '../http/body-decoder.ts';
+import { frameResponseBody, type BodyFraming } from '../http/body-framing.ts';
+import type { Deadlines, Expirable } from '../http/deadlines.ts';
+import { findHeadEnd, maxHeadBytes } from '../http/head-boundary.ts';
+import { parseResponseHead, type ResponseHead } from '../http/response-head.ts';
+
+/** What an upstream answers, as it comes. After onEnd or onError nothing more is called. */
+export interface ResponseHandler {
+  /** The final head; interim ones (1xx) are skipped. */
+  onHead(head: ResponseHead): void;
+  /** Body bytes, without framing. The buffer stays valid. */
+  onData(bytes: Buffer): void;
+  /** All that one read of the socket held was handed over: the moment to write it on in one piece. */
+  onReadEnd(): void;
+  onEnd(): void;
+  onError(error: WeirError): void;
+}
+
+/** How one request uses a connection and the pool behind it; routes that share a pool may differ in this. */
+export interface PoolUse {
+  /** For connecting, and again for each pause while sending or receiving. */
+  readonly timeoutMs: number;
+  /** False: the connection is closed after the answer. */
+  readonly keepAlive: boolean;
+  /** An idle connection is kept this long. */
+  readonly idleTimeoutMs: number;
+  /** At most this many idle connections are kept. */
+  readonly maxIdle: number;
+}
+
+/** A request in the form in which it is sent. */
+export interface WireRequest {
+  readonly method: string;
+  /** Request line and fields with the blank line, latin1. */
+  readonly head: string;
+  readonly body: Uint8Array;
+}
+
+/** Who keeps the connection between requests: the pool. */
+export interface ConnectionOwner {
+  /** The answer is complete and the connection can take the next request. */
+  onIdle(connection: UpstreamConnection, use: PoolUse): void;
+  /** The connection is gone, whether it was idle or not. */
+  onGone(connection: UpstreamConnection): void;
+}
+
+// Up to here one copy into one buffer is cheaper than two writes.
+const joinLimitBytes = 16 * 1024;
+const maxInterimResponses = 16;
+const nothing = Buffer.alloc(0);
+
+/** One HTTP/1.1 connection to an upstream: one request at a time, never pipelined. */
+export class UpstreamConnection implements Expirable {
+  /** `ip:port`, what `$upstream_addr` prints. */
+  readonly address: string;
+  readonly openedAt = performance.now();
+  deadline = 0;
+  /** Requests sent on this connection; more than 1 means that it was reused. */
+  requestCount = 0;
+
+  #socket: Socket;
+  #owner: ConnectionOwner;
+  #deadlines: Deadlines;
+
+  #handler: ResponseHandler | null = null;
+  #method = '';
+  #use: PoolUse | null = null;
+  #timeoutMs = 0;
+  #sending = false;
+  #partialHead: Buffer = nothing;
+  #framing: BodyFraming | null = null;
+  #body: BodyDecoder | null = null;
+  #interimCount = 0;
+  #reusable = false;
+  #answerStarted = false;
+  #dead = false;
+
+  constructor(socket: Socket, options: { address: string; owner: ConnectionOwner; deadlines: Deadlines }) {
+    this.#socket = socket;
+    this.#owner = options.owner;
+    this.#deadlines = options.deadlines;
+    this.address = options.address;
+    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    socket.on('end', () => this.#onEnd());
+    socket.on('drain', () => this.#onDrain());
+    socket.on('timeout', () =>
+      this.#fail(new WeirError('UPSTREAM_SEND_TIMEOUT', [`${this.address} took nothing for ${this.#timeoutMs} ms`])),
+    );
+    socket.on('error', (error: Error) =>
+      this.#fail(new WeirError('UPSTREAM_RESET', [`${this.address}: ${error.message}`], { cause: error })),
+    );
+    socket.on('close', () => this.#onClose());
+    this.#deadlines.add(this);
+  }
+
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  /**
+   * True while no byte of the answer has come: a reused connection that fails now was most likely closed by the
+   * upstream while idle, and the request may be sent again on a fresh one.
+   */
+  get answerStarted(): boolean {
+    return this.#answerStarted;
+  }
+
+  send(request: WireRequest, use: PoolUse, handler: ResponseHandler): void {
+    const { timeoutMs } = use;
+    this.requestCount++;
+    this.#use = use;
+    this.#handler = handler;
+    this.#method = request.method;
+    this.#timeoutMs = timeoutMs;
+    this.#framing = null;
+    this.#body = null;
+    this.#interimCount = 0;
+    this.#answerStarted = false;
+    this.#reusable = false;
+    this.#sending = !this.#write(request);
+    if (this.#sending) this.#socket.setTimeout(timeoutMs);
+    else this.deadline = this.#deadlines.now() + timeoutMs;
+  }
+
+  /** Idle for at most this long from now on. */
+  expireAfter(idleMs: number): void {
+    this.deadline = this.#deadlines.now() + idleMs;
+  }
+
+  /** Stops reading: the client is slower than the upstream. The read timeout stands still meanwhile. */
+  pause(): void {
+    this.deadline = 0;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (this.#handler !== null) this.deadline = this.#deadlines.now() + this.#timeoutMs;
+    this.#socket.resume();
+  }
+
+  /** Closes at once; the handler hears nothing more. */
+  destroy(): void {
+    this.#handler = null;
+    this.#dead = true;
+    this.deadline = 0;
+    this.#socket.destroy();
+  }
+
+  onDeadline(): void {
+    this.#fail(new WeirError('UPSTREAM_READ_TIMEOUT', [`${this.address} sent nothing for ${this.#timeoutMs} ms`]));
+  }
+
+  #write(request: WireRequest): boolean {
+    const { head, body } = request;
+    if (body.length === 0) return this.#socket.write(head, 'latin1');
+    if (body.length <= joinLimitBytes) {
+      const joined = Buffer.allocUnsafe(head.length + body.length);
+      joined.write(head, 0, 'latin1');
+      joined.set(body, head.length);
+      return this.#socket.write(joined);
+    }
+    this.#socket.cork();
+    this.#socket.write(head, 'latin1');
+    const flushed = this.#socket.write(body);
+    this.#socket.uncork();
+    return flushed;
+  }
+
+  #onDrain(): void {
+    if (!this.#sending) return;
+    this.#sending = false;
+    this.#socket.setTimeout(0);
+    if (this.#handler !== null) this.deadline = this.#deadlines.now() + this.#timeoutMs;
+  }
+
+  #onData(bytes: Buffer): void {
+    const handler = this.#handler;
+    // An idle upstream has nothing to say (a 408 before it closes, perhaps): the connection is not used again.
+    if (handler === null) return this.destroy();
+    this.#answerStarted = true;
+    if (!this.#sending) this.deadline = this.#deadlines.now() + this.#timeoutMs;
+    try {
+      this.#consume(bytes, handler);
+    } catch (error) {
+      if (!(error instanceof WeirError)) throw error;
+      const invalid =
+        error.blame === 'upstream'
+          ? error
+          : new WeirError('UPSTREAM_INVALID_RESPONSE', [error.message], { cause: error });
+      this.#fail(invalid);
+    }
+  }
+
+  #consume(bytes: Buffer, handler: ResponseHandler): void {
+    let input = bytes;
+    let at = 0;
+    while (this.#body === null) {
+      if (this.#partialHead.length > 0) {
+        input = Buffer.concat([this.#partialHead, bytes]);
+        this.#partialHead = nothing;
+      }
+      const headEnd = findHeadEnd(input, at);
+      if ((headEnd === -1 ? input.length : headEnd) - at > maxHeadBytes)
+        throw new WeirError('UPSTREAM_INVALID_RESPONSE', ['the head is too large']);
+      if (headEnd === -1) {
+        this.#partialHead = input.subarray(at);
+        return;
+      }
+      this.#takeHead(parseResponseHead(input, at, headEnd), handler);
+      at = headEnd;
+      if (this.#handler !== handler) return;
+    }
+    const end = this.#body.feed(input, at, (piece) => handler.onData(piece));
+    if (this.#handler !== handler) return;
+    handler.onReadEnd();
+    if (this.#handler === handler && this.#body.done) this.#complete(handler, end === input.length);
+  }
+
+  #takeHead(head: ResponseHead, handler: ResponseHandler): void {
+    if (head.status < 200) {
+      // 101 would change the protocol; Weir never asks for that here.
+      if (head.status === 101 || ++this.#interimCount > maxInterimResponses) {
+        throw new WeirError('UPSTREAM_INVALID_RESPONSE', [`unexpected status ${head.status}`]);
+      }
+      return;
+    }
+    this.#framing = frameResponseBody(head, this.#method);
+    this.#body = createBodyDecoder(this.#framing);
+    this.#reusable = this.#framing.kind !== 'until-close' && allowsReuse(head);
+    handler.onHead(head);
+  }
+
+  #complete(handler: ResponseHandler, nothingLeft: boolean): void {
+    this.#handler = null;
+    this.deadline = 0;
+    // Bytes behind the answer, or an answer before the request was sent whole: the two sides may disagree on what
+    // comes next, so the connection ends here.
+    const reusable = this.#reusable && nothingLeft && !this.#sending && !this.#dead;
+    if (reusable && this.#use !== null) {
+      if (this.#socket.isPaused()) this.#socket.resume();
+      this.#owner.onIdle(this, this.#use);
+    } else {
+      this.destroy();
+    }
+    handler.onEnd();
+  }
+
+  #onEnd(): void {
+    const handler = this.#handler;
+    if (handler !== null && this.#framing?.kind === 'until-close') {
+      this.#handler = null;
+      this.#socket.destroy();
+      handler.onEnd();
+      return;
+    }
+    this.#fail(this.#closedEarly());
+  }
+
+  #onClose(): void {
+    this.#dead = true;
+    this.deadline = 0;
+    this.#deadlines.remove(this);
+    this.#owner.onGone(this);
+    this.#fail(this.#closedEarly());
+  }
+
+  #closedEarly(): WeirError {
+    const when = this.#body === null ? 'before its answer' : 'in the middle of its answer';
+    return new WeirError('UPSTREAM_RESET', [`${this.address} closed ${when}`]);
+  }
+
+  #fail(error: WeirError): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    this.deadline = 0;
+    this.#dead = true;
+    this.#socket.destroy();
+    handler?.onError(error);
+  }
+}
+
+function allowsReuse(head: ResponseHead): boolean {
+  const connection = head.fields.getCombined('connection')?.toLowerCase();
+  if (connection === undefined) return head.minorVersion === 1;
+  return !connection.includes('close') && (head.minorVersion === 1 || connection.includes('keep-alive'));
+}

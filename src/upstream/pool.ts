@@ -1,0 +1,195 @@
+import type { Socket } from 'node:net';
+import type { WeirError } from '../base/errors.ts';
+import type { Deadlines } from '../http/deadlines.ts';
+import type { ResponseHead } from '../http/response-head.ts';
+import {
+  UpstreamConnection,
+  type ConnectionOwner,
+  type PoolUse,
+  type ResponseHandler,
+  type WireRequest,
+} from './connection.ts';
+import type { Connector } from './connector.ts';
+import { originKey, type Origin } from './origin.ts';
+
+/** Where requests go and how connections to there are made; connections with equal settings are shared. */
+export interface PoolKey {
+  readonly origin: Origin;
+  readonly verifyTls: boolean;
+}
+
+// A connection pins an address; a name that moves is followed at the latest after this long.
+const maxLifetimeMs = 5 * 60_000;
+
+/** Keep-alive connections of one worker to one origin. */
+export class Pool implements ConnectionOwner {
+  readonly key: PoolKey;
+  readonly connector: Connector;
+  readonly deadlines: Deadlines;
+  // Last in, first out: the warmest connection is used first and the surplus ages out.
+  #idle: UpstreamConnection[] = [];
+
+  constructor(key: PoolKey, connector: Connector, deadlines: Deadlines) {
+    this.key = key;
+    this.connector = connector;
+    this.deadlines = deadlines;
+  }
+
+  /** Idle connections now. */
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+
+  /** Sends a request. `handler` is never called before this has returned. */
+  call(request: WireRequest, use: PoolUse, handler: ResponseHandler): UpstreamCall {
+    return new UpstreamCall(this, { request, use, handler });
+  }
+
+  takeIdle(): UpstreamConnection | null {
+    for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+      if (!connection.dead) return connection;
+    }
+    return null;
+  }
+
+  adopt(socket: Socket, address: string): UpstreamConnection {
+    return new UpstreamConnection(socket, { address, owner: this, deadlines: this.deadlines });
+  }
+
+  onIdle(connection: UpstreamConnection, use: PoolUse): void {
+    const tooOld = performance.now() - connection.openedAt > maxLifetimeMs;
+    if (!use.keepAlive || tooOld || this.#idle.length >= use.maxIdle) {
+      connection.destroy();
+      return;
+    }
+    connection.expireAfter(use.idleTimeoutMs);
+    this.#idle.push(connection);
+  }
+
+  onGone(connection: UpstreamConnection): void {
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+  }
+
+  /** Closes the idle connections; running ones end with their answer. */
+  close(): void {
+    for (const connection of this.#idle.splice(0)) connection.destroy();
+  }
+}
+
+/** All pools of a worker. They outlive configuration changes, so that an edit of a route drops no warm connection. */
+export class Pools {
+  #connector: Connector;
+  #deadlines: Deadlines;
+  #pools = new Map<string, Pool>();
+
+  constructor(connector: Connector, deadlines: Deadlines) {
+    this.#connector = connector;
+    this.#deadlines = deadlines;
+  }
+
+  /** The pool of this key, made at first use. Looked up when configuration is compiled, not per request. */
+  get(key: PoolKey): Pool {
+    const name = `${originKey(key.origin)} ${key.verifyTls ? 'verified' : 'unverified'}`;
+    let pool = this.#pools.get(name);
+    if (pool === undefined) {
+      pool = new Pool(key, this.#connector, this.#deadlines);
+      this.#pools.set(name, pool);
+    }
+    return pool;
+  }
+
+  /** Closes all idle connections. */
+  close(): void {
+    for (const pool of this.#pools.values()) pool.close();
+  }
+}
+
+/** One request on its way: connects if needed, and sends again once if a reused connection turned out to be dead. */
+export class UpstreamCall implements ResponseHandler {
+  /** `ip:port` of the connection, '' until there is one. */
+  address = '';
+  /** 0 when a kept connection was used. */
+  connectMs = 0;
+  reused = false;
+
+  #pool: Pool;
+  #request: WireRequest;
+  #use: PoolUse;
+  #handler: ResponseHandler;
+  #connection: UpstreamConnection | null = null;
+  #cancelConnect: (() => void) | null = null;
+  #aborted = false;
+
+  constructor(pool: Pool, options: { request: WireRequest; use: PoolUse; handler: ResponseHandler }) {
+    this.#pool = pool;
+    this.#request = options.request;
+    this.#use = options.use;
+    this.#handler = options.handler;
+    const idle = pool.takeIdle();
+    if (idle === null) this.#connect();
+    else this.#send(idle);
+  }
+
+  /** Closes the connection at once; the handler hears nothing more. */
+  abort(): void {
+    this.#aborted = true;
+    this.#cancelConnect?.();
+    this.#connection?.destroy();
+  }
+
+  pause(): void {
+    this.#connection?.pause();
+  }
+
+  resume(): void {
+    this.#connection?.resume();
+  }
+
+  #connect(): void {
+    const { origin, verifyTls } = this.#pool.key;
+    this.#cancelConnect = this.#pool.connector.connect(
+      { origin, verifyTls, timeoutMs: this.#use.timeoutMs },
+      (error, socket, details) => {
+        this.#cancelConnect = null;
+        this.address = details.address;
+        this.connectMs = details.connectMs;
+        if (socket !== null) this.#send(this.#pool.adopt(socket, details.address));
+        else if (error !== null) this.#handler.onError(error);
+      },
+    );
+  }
+
+  #send(connection: UpstreamConnection): void {
+    this.#connection = connection;
+    this.address = connection.address;
+    this.reused = connection.requestCount > 0;
+    connection.send(this.#request, this.#use, this);
+  }
+
+  onHead(head: ResponseHead): void {
+    this.#handler.onHead(head);
+  }
+
+  onData(bytes: Buffer): void {
+    this.#handler.onData(bytes);
+  }
+
+  onReadEnd(): void {
+    this.#handler.onReadEnd();
+  }
+
+  onEnd(): void {
+    this.#connection = null;
+    this.#handler.onEnd();
+  }
+
+  onError(error: WeirError): void {
+    const connection = this.#connection;
+    this.#connection = null;
+    if (this.#aborted) return;
+    const wasStale = this.reused && error.code === 'UPSTREAM_RESET' && connection?.answerStarted === false;
+    if (wasStale) this.#connect();
+    else this.#handler.onError(error);
+  }
+}

@@ -1,0 +1,200 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Log } from './base/log.ts';
+import { silentLog } from './base/log.ts';
+import type { GatewayConfig } from './config/static/gateway-config.ts';
+import { toBytes, toMilliseconds } from './config/static/size-and-time.ts';
+import { Deadlines } from './http/deadlines.ts';
+import { listen, type Listener } from './http/listener.ts';
+import type { ServerConnectionOptions } from './http/server-connection.ts';
+import { createGatewayLog, type GatewayLog } from './observability/gateway-log.ts';
+import { openLlmLog, type LlmLog } from './observability/llm-log.ts';
+import { openLogFile, type LogFile } from './observability/log-file.ts';
+import { printsResponseText } from './pipeline/variables.ts';
+import { findPlugin } from './plugins/index.ts';
+import { compileAccessLog } from './proxy/access-log.ts';
+import { compileClientAddress } from './proxy/client-address.ts';
+import { createHandler, type Gateway } from './proxy/handle.ts';
+import { SnapshotHolder } from './snapshot/holder.ts';
+import type { MessageFromWorker, MessageToWorker, WorkerStart } from './snapshot/messages.ts';
+import { SnapshotCompiler } from './snapshot/snapshot.ts';
+import { createConnector } from './upstream/connector.ts';
+import { Pools } from './upstream/pool.ts';
+import { createResolver } from './upstream/resolver.ts';
+import { productToken } from './base/version.ts';
+
+const mebibyte = 1024 * 1024;
+
+/** What config.yaml makes of a worker. A reload makes a new one; requests that run keep the old one to their end. */
+interface Runtime {
+  readonly config: GatewayConfig;
+  readonly gateway: Gateway;
+  readonly server: ServerConnectionOptions;
+  readonly holder: SnapshotHolder;
+  readonly pools: Pools;
+}
+
+/** One worker thread: takes traffic, and configuration from the main thread. */
+class TrafficWorker {
+  readonly #start: WorkerStart;
+  readonly #deadlines = new Deadlines();
+  readonly #log: GatewayLog;
+  // Log files outlive a reload, because running requests still write to them.
+  readonly #files = new Map<string, LogFile>();
+  readonly #llmLog: LlmLog;
+  #runtime: Runtime;
+  #listeners: Listener[] = [];
+
+  constructor(start: WorkerStart) {
+    this.#start = start;
+    const { error_log, error_log_level } = start.config.nginx_config;
+    this.#log = createGatewayLog({
+      file: resolve(start.prefix, error_log),
+      level: error_log_level,
+      alsoStderr: true,
+      colour: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
+      thread: `w${start.workerIndex}`,
+    });
+    this.#llmLog = openLlmLog(resolve(start.prefix, 'logs/llm.log'), { bufferBytes: 16 * 1024, log: this.#log });
+    this.#runtime = this.#createRuntime(start.config, (compiler) => new SnapshotHolder(compiler, start.state));
+  }
+
+  async listen(): Promise<void> {
+    for (const address of this.#start.listen) {
+      try {
+        this.#listeners.push(await listen(address, this.#runtime.server));
+      } catch (error) {
+        const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
+        send({ type: 'listen-failed', code, address: address.ip, port: address.port, message });
+        return;
+      }
+    }
+    send({ type: 'ready', ports: this.#listeners.map(({ port }) => port) });
+  }
+
+  onMessage(message: MessageToWorker): void {
+    switch (message.type) {
+      case 'configuration':
+        this.#answer(message.id, () => this.#runtime.holder.apply(message.changes, message.revision));
+        break;
+      case 'settings':
+        this.#answer(message.id, () => this.#reconfigure(message.config));
+        break;
+      case 'reopen-logs':
+        this.#log.reopen();
+        this.#llmLog.reopen();
+        for (const file of this.#files.values()) file.reopen();
+        break;
+      case 'drain':
+        void this.#drain(message.deadlineMs);
+        break;
+    }
+  }
+
+  #answer(id: number, change: () => void): void {
+    try {
+      change();
+      send({ type: 'applied', id });
+    } catch (error) {
+      send({ type: 'failed', id, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #reconfigure(config: GatewayConfig): void {
+    const old = this.#runtime;
+    this.#runtime = this.#createRuntime(config, (compiler) => old.holder.recompiledWith(compiler));
+    this.#log.setLevel(config.nginx_config.error_log_level);
+    for (const listener of this.#listeners) listener.reconfigure(this.#runtime.server);
+    old.pools.close();
+  }
+
+  async #drain(deadlineMs: number): Promise<void> {
+    const timer = setTimeout(() => {
+      for (const listener of this.#listeners) listener.destroy();
+    }, deadlineMs);
+    await Promise.all(this.#listeners.map((listener) => listener.drain()));
+    clearTimeout(timer);
+    this.#runtime.pools.close();
+    await Promise.all([this.#llmLog.close(), ...Array.from(this.#files.values(), (file) => file.close())]);
+    await this.#log.close();
+    send({ type: 'drained' });
+  }
+
+  #createRuntime(config: GatewayConfig, createHolder: (compiler: SnapshotCompiler) => SnapshotHolder): Runtime {
+    const { http } = config.nginx_config;
+    const pools = this.#createPools(config);
+    const compiler = new SnapshotCompiler({
+      findPlugin,
+      env: {
+        pools,
+        llmLog: this.#llmLog,
+        configurationLog: this.#start.workerIndex === 0 ? this.#log : silentLog,
+        logsResponseText: http.enable_access_log && printsResponseText(http.access_log_format),
+      },
+      routerMode: config.apisix.router.http,
+      log: this.#log,
+    });
+    const holder = createHolder(compiler);
+    const maxBodyBytes = toBytes(http.client_max_body_size);
+    const gateway: Gateway = {
+      snapshot: () => holder.current,
+      maxBodyBytes: maxBodyBytes === 0 ? Number.POSITIVE_INFINITY : maxBodyBytes,
+      maxPostArgsBytes: config.apisix.max_post_args_readable_size * mebibyte,
+      clientAddress: compileClientAddress(http.real_ip_header, http.real_ip_from),
+      writeAccessLog: this.#createAccessLog(config),
+      log: this.#log,
+    };
+    const server: ServerConnectionOptions = {
+      handler: createHandler(gateway),
+      deadlines: this.#deadlines,
+      serverLine: `Server: ${config.apisix.enable_server_tokens ? productToken : 'Weir'}\r\n`,
+      timeouts: {
+        keepAliveMs: toMilliseconds(http.keepalive_timeout),
+        headMs: toMilliseconds(http.client_header_timeout),
+        bodyMs: toMilliseconds(http.client_body_timeout),
+        sendMs: toMilliseconds(http.send_timeout),
+      },
+    };
+    return { config, gateway, server, holder, pools };
+  }
+
+  #createPools(config: GatewayConfig): Pools {
+    const { ssl, dns_resolver_valid } = config.apisix;
+    const log: Log = this.#log;
+    const resolver = createResolver({
+      log,
+      ...(dns_resolver_valid !== undefined && { ttlMs: dns_resolver_valid * 1000 }),
+    });
+    const connector = createConnector({
+      resolver,
+      connectTo: new Map(Object.entries(config.weir.connect_to)),
+      ...(ssl.ssl_trusted_certificate !== 'system' && {
+        trustedCa: readFileSync(resolve(this.#start.prefix, ssl.ssl_trusted_certificate), 'utf8'),
+      }),
+      log,
+    });
+    return new Pools(connector, this.#deadlines);
+  }
+
+  #createAccessLog({ nginx_config: { http } }: GatewayConfig): Gateway['writeAccessLog'] {
+    if (!http.enable_access_log) return () => {};
+    const format = compileAccessLog(http.access_log_format, http.access_log_format_escape);
+    const path = http.access_log.startsWith('/dev/') ? http.access_log : resolve(this.#start.prefix, http.access_log);
+    let file = this.#files.get(path);
+    if (file === undefined) {
+      file = openLogFile(path, { bufferBytes: toBytes(http.access_log_buffer), log: this.#log });
+      this.#files.set(path, file);
+    }
+    const accessLog = file;
+    return (ctx) => accessLog.write(format(ctx));
+  }
+}
+
+function send(message: MessageFromWorker): void {
+  parentPort?.postMessage(message);
+}
+
+const worker = new TrafficWorker(workerData as WorkerStart);
+parentPort?.on('message', (message: MessageToWorker) => worker.onMessage(message));
+await worker.listen();
