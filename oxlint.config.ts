@@ -67,6 +67,8 @@ export default defineConfig({
     'no-underscore-dangle': 'off',
     // JSON Schema has a keyword named `then`.
     'unicorn/no-thenable': 'off',
+    // Meant for browser windows; worker threads have no origin.
+    'unicorn/require-post-message-target-origin': 'off',
     'no-shadow': 'off',
     'unicorn/no-array-sort': 'off',
     'unicorn/no-array-reverse': 'off',
