@@ -19,9 +19,10 @@ const rooms = [
   'proxy',
   'admin',
   'demo',
+  'process',
 ] as const;
 
-const entryPoints = ['supervisor', 'worker', 'main'];
+const entryPoints = ['worker', 'main'];
 
 const roomOrder: OxlintOverride[] = rooms.map((room, index) => {
   const below = rooms.slice(index + 1);
@@ -34,7 +35,7 @@ const roomOrder: OxlintOverride[] = rooms.map((room, index) => {
           patterns: [
             ...below.map((other) => ({
               group: [`**/${other}/*`, `**/${other}/**`],
-              message: `src/${room}/ may not import src/${other}/ (see the order in ARCHITECTURE.md). Move the shared part up, or pass it in from the composition root (src/worker.ts, src/supervisor.ts).`,
+              message: `src/${room}/ may not import src/${other}/ (see the order in ARCHITECTURE.md). Move the shared part up, or pass it in from the composition root (src/main.ts, src/worker.ts).`,
             })),
             {
               group: entryPoints.map((name) => `**/${name}.ts`),

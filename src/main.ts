@@ -1,16 +1,11 @@
 #!/usr/bin/env node
-import { version } from './base/version.ts';
-import { runCommandLine } from './command-line.ts';
-import { pluginCatalogue } from './plugins/index.ts';
-import { checkAccessLogFormat } from './proxy/access-log.ts';
-import { checkVars } from './router/expression.ts';
+/** The way in. Checks what it runs on before it loads anything that an older Node could not load. */
+const oldestNode = 24;
 
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-
-process.exitCode = await runCommandLine(process.argv.slice(2), {
-  version,
-  workerUrl: new URL(`./worker.${extension}`, import.meta.url),
-  catalogue: pluginCatalogue(undefined),
-  checkVars,
-  checkAccessLogFormat,
-});
+if (Number(process.versions.node.split('.', 1)[0]) < oldestNode) {
+  process.stderr.write(`weir: needs Node ${oldestNode} or later, this is ${process.version}\n`);
+  process.exitCode = 1;
+} else {
+  const { runWeir } = await import('./process/composition.ts');
+  process.exitCode = await runWeir(process.argv.slice(2));
+}

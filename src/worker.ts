@@ -12,7 +12,7 @@ import { createGatewayLog, type GatewayLog } from './observability/gateway-log.t
 import { openLlmLog, type LlmLog } from './observability/llm-log.ts';
 import { openLogFile, type LogFile } from './observability/log-file.ts';
 import { printsResponseText } from './pipeline/variables.ts';
-import { findPlugin } from './plugins/index.ts';
+import { pluginFinder } from './plugins/index.ts';
 import { compileAccessLog } from './proxy/access-log.ts';
 import { compileClientAddress } from './proxy/client-address.ts';
 import { createHandler, type Gateway } from './proxy/handle.ts';
@@ -125,7 +125,7 @@ class TrafficWorker {
     const { http } = config.nginx_config;
     const pools = this.#createPools(config);
     const compiler = new SnapshotCompiler({
-      findPlugin,
+      findPlugin: pluginFinder(config.plugins),
       env: {
         pools,
         llmLog: this.#llmLog,

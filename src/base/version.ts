@@ -8,6 +8,7 @@ export const productToken = `Weir/${version}`;
 
 function readVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  const found: unknown = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : '';
+  const found: unknown =
+    typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : '';
   return typeof found === 'string' ? found : '';
 }

@@ -8,19 +8,18 @@ const plugins: readonly Plugin[] = [aiProxy];
 const byName = new Map(plugins.map((plugin) => [plugin.name, plugin]));
 const names = [...byName.values()].sort((a, b) => b.priority - a.priority).map((plugin) => plugin.name);
 
-export function findPlugin(name: string): Plugin | undefined {
-  return byName.get(name);
+/**
+ * Finds plugins by name, among those that may be used.
+ *
+ * @param enabled - `plugins` of config.yaml; undefined: all. Names that Weir does not have are no error: the lists of
+ *   APISIX name many.
+ */
+export function pluginFinder(enabled: readonly string[] | undefined): (name: string) => Plugin | undefined {
+  return (name) => (enabled === undefined || enabled.includes(name) ? byName.get(name) : undefined);
 }
 
-/**
- * The plugins as configuration and the Admin API see them.
- *
- * @param enabled - `plugins` of config.yaml; undefined: all.
- */
+/** The plugins as configuration and the Admin API see them. `enabled` as in {@link pluginFinder}. */
 export function pluginCatalogue(enabled: readonly string[] | undefined): PluginCatalogue {
-  const visible = enabled === undefined ? names : names.filter((name) => enabled.includes(name));
-  return {
-    get: (name) => (visible.includes(name) ? byName.get(name) : undefined),
-    names: () => visible,
-  };
+  const get = pluginFinder(enabled);
+  return { get, names: () => names.filter((name) => get(name) !== undefined) };
 }

@@ -57,6 +57,7 @@ const conditions: readonly [condition: readonly unknown[], expected: boolean][] 
   [['arg_name', '~~', '^[A-Z]+$'], false],
   [['arg_name', '~*', '^[A-Z]+$'], true],
   [['arg_x', '~~', 1], true],
+  [['server_port', '~~', '^90'], true],
   [['arg_missing', '~~', '.*'], false],
   [['post_arg.tags', '~~', 'a'], false],
   [['arg_name', 'in', ['xml', 'json']], true],

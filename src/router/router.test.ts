@@ -54,6 +54,11 @@ test('on one path the larger priority comes first, then the earlier route', () =
   assert.equal(router.match(fakeRequest({ path: '/x' })), 'first');
 });
 
+test('on one prefix the longer uri comes first', () => {
+  const router = routerOf({ short: { uris: ['/x/*'] }, long: { uris: ['/x/*rest'] } });
+  assert.equal(router.match(fakeRequest({ path: '/x/1' })), 'long');
+});
+
 test('a route whose conditions do not hold is passed over, down to shorter prefixes', () => {
   const router = routerOf({
     method: { uris: ['/a/b'], methods: ['POST', 'PUT'], priority: 3 },

@@ -277,6 +277,7 @@ describe('a TLS connection', () => {
       createServer((socket) => socket.pipe(connect(server.port, '127.0.0.1')).pipe(socket)),
     );
     const { socket } = await succeed(connectorWith(), to('https', 'localhost', relay.port));
+    await once(socket, 'data');
     const errors: string[] = [];
     socket.on('error', (error: NodeJS.ErrnoException) => errors.push(error.code ?? ''));
     const closed = Promise.withResolvers<void>();

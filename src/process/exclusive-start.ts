@@ -1,0 +1,27 @@
+import { CommandError } from './command-error.ts';
+import type { GatewayConfig } from '../config/static/gateway-config.ts';
+import { toNodeListens } from '../config/static/listen.ts';
+import type { GatewayPaths } from './configuration.ts';
+import { ListenError, probeListenAddress } from './listen-probe.ts';
+import { claimPidFile, findRunningGateway, type PidFile } from './pid-file.ts';
+
+/**
+ * Makes sure that no other gateway runs on this prefix and that nobody holds a port that the configuration asks for,
+ * before anything of the prefix is touched. Then the prefix is this process's.
+ *
+ * @throws CommandError with one line that says what is in the way.
+ */
+export async function claimPrefix({ prefix, pidFile }: GatewayPaths, config: GatewayConfig): Promise<PidFile> {
+  const running = findRunningGateway(pidFile);
+  const other = running && `a gateway with pid ${running.pid} runs on this prefix, \`weir stop -p ${prefix}\` ends it`;
+  const listens = toNodeListens(config.apisix.node_listen);
+  try {
+    for (const address of listens) await probeListenAddress(address);
+    if (config.apisix.enable_admin) await probeListenAddress(config.deployment.admin.admin_listen);
+  } catch (error) {
+    if (error instanceof ListenError && other) throw new CommandError(`${error.message} (${other})`, { cause: error });
+    throw error;
+  }
+  if (other) throw new CommandError(other);
+  return claimPidFile(pidFile);
+}

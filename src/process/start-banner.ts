@@ -1,0 +1,41 @@
+import { styleText } from 'node:util';
+import type { GatewayConfig } from '../config/static/gateway-config.ts';
+import type { NodeListen } from '../config/static/listen.ts';
+
+export interface StartBanner {
+  readonly version: string;
+  /** Where it really listens. */
+  readonly dataPlane: readonly NodeListen[];
+  readonly workers: number;
+  /** `null` when the Admin API is off. */
+  readonly admin: (NodeListen & { readonly allowed: GatewayConfig['deployment']['admin']['allow_admin'] }) | null;
+  /** Absolute paths or `/dev/stdout`. */
+  readonly logs: readonly string[];
+}
+
+/** The three lines that `weir start` prints: what listens where, and where the logs are. */
+export function formatStartBanner(banner: StartBanner, colour: boolean): string {
+  const paint = (style: 'bold' | 'dim' | 'cyan', text: string): string =>
+    colour ? styleText(style, text, { validateStream: false }) : text;
+  const program = `weir ${banner.version}`;
+  const indent = ' '.repeat(program.length);
+  const line = (head: string, label: string, rest: string): string =>
+    `${head}  ${paint('dim', label.padEnd(11))}${rest}`;
+  const workers = banner.workers === 1 ? '1 worker' : `${banner.workers} workers`;
+  const urls = banner.dataPlane.map((address) => paint('cyan', formatUrl(address))).join(', ');
+  return [
+    line(paint('bold', program), 'data plane', `${urls}  (${workers})`),
+    line(indent, 'Admin API', formatAdmin(banner.admin, paint)),
+    line(indent, 'logs', banner.logs.join(', ')),
+  ].join('\n');
+}
+
+function formatAdmin(admin: StartBanner['admin'], paint: (style: 'cyan', text: string) => string): string {
+  if (!admin) return 'off (apisix.enable_admin is false)';
+  const allowed = admin.allowed === null ? 'everybody' : admin.allowed.join(', ') || 'nobody';
+  return `${paint('cyan', formatUrl(admin))}  (allowed: ${allowed})`;
+}
+
+function formatUrl({ ip, port }: NodeListen): string {
+  return `http://${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
+}

@@ -1,0 +1,283 @@
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { AdminEndpoint } from './admin-endpoint.ts';
+import type { PluginCatalogue } from '../config/plugin-catalogue.ts';
+import { resources } from '../config/resources.ts';
+import { type EnsuredAdminKey, ensureAdminKey } from '../config/static/admin-key.ts';
+import type { GatewayConfig } from '../config/static/gateway-config.ts';
+import { listensCollide, type NodeListen, toNodeListens } from '../config/static/listen.ts';
+import type { LoadedConfig } from '../config/static/load.ts';
+import { toMilliseconds } from '../config/static/size-and-time.ts';
+import { openEmbeddedStore } from '../config/store/embedded.ts';
+import type { ResourceChange, StoreState, WritableStore } from '../config/store/store.ts';
+import { ConfigurationMirror } from './configuration-mirror.ts';
+import { type AccessLogFormatCheck, type GatewayPaths, readConfiguration } from './configuration.ts';
+import { probeListenAddress } from './listen-probe.ts';
+import { createGatewayLog, type GatewayLog } from '../observability/gateway-log.ts';
+import type { StartBanner } from './start-banner.ts';
+import { createWorkerPool, type WorkerPool } from './worker-pool.ts';
+
+/** What the composition root gives to the main thread. */
+export interface GatewayParts {
+  readonly version: string;
+  /** Module of a worker thread. */
+  readonly workerUrl: URL;
+  /** The plugins that may be used, given the list of config.yaml (undefined: all). */
+  readonly catalogue: (enabled: readonly string[] | undefined) => PluginCatalogue;
+  /** Checks a `vars` expression of a route: `null`, or what is wrong. */
+  readonly checkVars: (vars: unknown) => string | null;
+  readonly checkAccessLogFormat: AccessLogFormatCheck;
+}
+
+interface SupervisorOptions {
+  readonly paths: GatewayPaths;
+  readonly parts: GatewayParts;
+  readonly loaded: LoadedConfig;
+}
+
+/**
+ * The main thread's work: it owns the store and the Admin API, starts and replaces the workers, and tells them what
+ * changes.
+ *
+ * ```
+ * Admin API -> store -> (watch) -> supervisor -> pool -> each worker
+ *                    the write returns <------ when all have answered
+ * ```
+ */
+export class Supervisor {
+  /** The admin key that this start has made, to be shown once, and the file that holds it. */
+  readonly generatedKey: EnsuredAdminKey['generated'];
+  readonly #options: SupervisorOptions;
+  readonly #log: GatewayLog;
+  readonly #store: WritableStore;
+  readonly #state: ConfigurationMirror;
+  readonly #admin: AdminEndpoint;
+  /** The one that serves, those that still drain after a reload, and one that a reload is starting. */
+  readonly #pools = new Set<WorkerPool>();
+  #config: GatewayConfig;
+  #pool: WorkerPool | undefined;
+  #listens: readonly NodeListen[] = [];
+  #reloads: Promise<void> = Promise.resolve();
+  #ended: Promise<void> | undefined;
+
+  /**
+   * Starts everything. Whoever else might hold the ports has been ruled out before (exclusive-start.ts).
+   *
+   * @throws ListenError, StoreError, ConfigFileError or what a worker threw; then nothing is left running.
+   */
+  static async start(options: SupervisorOptions): Promise<Supervisor> {
+    const { paths, loaded } = options;
+    const log = openLog(paths, loaded.config);
+    try {
+      const store = await openEmbeddedStore({ file: join(paths.prefix, 'data', 'weir.db'), log });
+      const supervisor = new Supervisor(options, { log, store, state: await store.load() });
+      try {
+        await supervisor.#startAll();
+        return supervisor;
+      } catch (error) {
+        await supervisor.stop();
+        throw error;
+      }
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    options: SupervisorOptions,
+    { log, store, state }: { log: GatewayLog; store: WritableStore; state: StoreState },
+  ) {
+    this.#options = options;
+    this.#log = log;
+    this.#store = store;
+    this.#state = new ConfigurationMirror(state);
+    const { config, generated } = this.#ensureKey(options.loaded.config);
+    this.#config = config;
+    this.generatedKey = generated;
+    const { catalogue: catalogueOf, checkVars, version } = options.parts;
+    // Asked anew each time, so that a reload's list of plugins counts from the next request on.
+    const catalogue: PluginCatalogue = {
+      get: (name) => catalogueOf(this.#config.plugins).get(name),
+      names: () => catalogueOf(this.#config.plugins).names(),
+    };
+    const serverHeader = config.apisix.enable_server_tokens ? `Weir/${version}` : 'Weir';
+    this.#admin = new AdminEndpoint({ store, catalogue, resources, checkVars, log, serverHeader });
+    store.watch((changes, revision) => this.#publish(changes, revision));
+  }
+
+  /** The configuration in effect, with the admin key. */
+  get config(): GatewayConfig {
+    return this.#config;
+  }
+
+  describe(): StartBanner {
+    const { nginx_config, deployment } = this.#config;
+    const { enable_access_log, access_log } = nginx_config.http;
+    const logs = enable_access_log ? [access_log, nginx_config.error_log] : [nginx_config.error_log];
+    return {
+      version: this.#options.parts.version,
+      dataPlane: this.#listens,
+      workers: workerCount(this.#config),
+      admin: this.#admin.address && { ...this.#admin.address, allowed: deployment.admin.allow_admin },
+      logs: logs.map((file) => resolve(this.#options.paths.prefix, file)),
+    };
+  }
+
+  /** Reads config.yaml anew and puts it into effect. What is wrong with it goes to the log; the old one serves on. */
+  reload(): Promise<void> {
+    this.#reloads = this.#reloads.then(async () => {
+      if (this.#ended) return;
+      try {
+        await this.#reload();
+        this.#log.notice('the configuration was read anew and is in effect');
+      } catch (error) {
+        this.#log.error('the configuration could not be read anew, the old one serves on', { reason: reasonOf(error) });
+      }
+    });
+    return this.#reloads;
+  }
+
+  reopenLogs(): void {
+    this.#log.reopen();
+    for (const pool of this.#pools) pool.reopenLogs();
+    this.#log.notice('log files were reopened');
+  }
+
+  /** Ends after the running requests, at `weir.shutdown_timeout` at the latest. Resolves when all is closed. */
+  quit(): Promise<void> {
+    return (this.#ended ??= this.#end(toMilliseconds(this.#config.weir.shutdown_timeout)));
+  }
+
+  /** Ends at once, also when {@link quit} is under way. Resolves when all is closed. */
+  stop(): Promise<void> {
+    if (!this.#ended) return (this.#ended = this.#end(0));
+    for (const pool of this.#pools) void pool.drain(0);
+    return this.#ended;
+  }
+
+  /** Writes what cannot be survived to the log. Resolves when it is in the file. */
+  async logFatal(error: unknown): Promise<void> {
+    this.#log.error('the main thread failed, the gateway ends', {
+      error: error instanceof Error ? error.stack : String(error),
+    });
+    await this.#log.flush();
+  }
+
+  async #startAll(): Promise<void> {
+    this.#logNotices(this.#options.loaded);
+    const listens = toNodeListens(this.#config.apisix.node_listen);
+    await this.#startPool(this.#config, listens);
+    await this.#admin.open(this.#config);
+  }
+
+  async #startPool(config: GatewayConfig, listen: readonly NodeListen[]): Promise<void> {
+    if (this.#ended) throw new Error('the gateway ends');
+    const pool = createWorkerPool({
+      workerUrl: this.#options.parts.workerUrl,
+      size: workerCount(config),
+      config,
+      prefix: this.#options.paths.prefix,
+      currentState: () => this.#state.read(),
+      listen,
+      log: this.#log,
+    });
+    this.#pools.add(pool);
+    try {
+      this.#listens = await pool.start();
+      this.#pool = pool;
+    } catch (error) {
+      this.#pools.delete(pool);
+      throw error;
+    }
+  }
+
+  async #publish(changes: readonly ResourceChange[], revision: number): Promise<void> {
+    this.#state.apply(changes, revision);
+    await Promise.all([...this.#pools].map((pool) => pool.publish(changes, revision)));
+  }
+
+  async #reload(): Promise<void> {
+    const { paths, parts } = this.#options;
+    const loaded = readConfiguration(paths, parts.checkAccessLogFormat);
+    this.#logNotices(loaded);
+    const { config } = this.#ensureKey(loaded.config);
+    await this.#probeNewAddresses(config);
+    await this.#reloadWorkers(config);
+    this.#log.setLevel(config.nginx_config.error_log_level);
+    if (config.nginx_config.error_log !== this.#config.nginx_config.error_log) {
+      this.#log.warn('nginx_config.error_log changed: the main thread writes to the old file until a restart');
+    }
+    this.#config = config;
+    try {
+      await this.#admin.reconfigure(config);
+    } catch (error) {
+      this.#log.error('the rest of the configuration is in effect, but the Admin API is off', {
+        reason: reasonOf(error),
+      });
+    }
+  }
+
+  /** What may fail comes first, so that a failure leaves everything as it was. */
+  async #probeNewAddresses({ apisix, deployment }: GatewayConfig): Promise<void> {
+    const listens = toNodeListens(apisix.node_listen);
+    const wanted = apisix.enable_admin ? [...listens, deployment.admin.admin_listen] : listens;
+    const held = this.#admin.address ? [...this.#listens, this.#admin.address] : this.#listens;
+    for (const address of wanted) {
+      if (!held.some((own) => listensCollide(own, address))) await probeListenAddress(address);
+    }
+  }
+
+  async #reloadWorkers(config: GatewayConfig): Promise<void> {
+    const old = this.#pool;
+    const wanted = toNodeListens(config.apisix.node_listen);
+    const sameListens = JSON.stringify(wanted) === JSON.stringify(toNodeListens(this.#config.apisix.node_listen));
+    const sameWorkers = sameListens && workerCount(config) === workerCount(this.#config);
+    if (sameWorkers && (await old?.reconfigure(config))) return;
+
+    // The same list keeps the ports that its zeros have become.
+    await this.#startPool(config, sameListens ? this.#listens : wanted);
+    if (old) void this.#retire(old, toMilliseconds(config.nginx_config.worker_shutdown_timeout));
+  }
+
+  async #retire(pool: WorkerPool, deadlineMs: number): Promise<void> {
+    await pool.drain(deadlineMs);
+    this.#pools.delete(pool);
+  }
+
+  async #end(deadlineMs: number): Promise<void> {
+    this.#log.notice('the gateway ends', { deadline_ms: deadlineMs });
+    await Promise.all([this.#admin.close(), ...[...this.#pools].map((pool) => pool.drain(deadlineMs))]);
+    await this.#store.close();
+    await this.#log.close();
+  }
+
+  #ensureKey(config: GatewayConfig): EnsuredAdminKey {
+    const { configFile: file, prefix } = this.#options.paths;
+    const ensured = ensureAdminKey({ file, prefix, config });
+    if (ensured.warning !== null) this.#log.warn(ensured.warning);
+    return ensured;
+  }
+
+  #logNotices({ warnings }: LoadedConfig): void {
+    for (const { level, message } of warnings) this.#log[level](message);
+  }
+}
+
+function openLog({ prefix }: GatewayPaths, { nginx_config }: GatewayConfig): GatewayLog {
+  return createGatewayLog({
+    file: resolve(prefix, nginx_config.error_log),
+    level: nginx_config.error_log_level,
+    alsoStderr: true,
+    colour: process.stderr.isTTY && process.stderr.hasColors(),
+    thread: 'main',
+  });
+}
+
+function workerCount({ nginx_config: { worker_processes } }: GatewayConfig): number {
+  return worker_processes === 'auto' ? availableParallelism() : worker_processes;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
