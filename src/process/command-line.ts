@@ -90,7 +90,7 @@ function buildProgram(parts: GatewayParts): Command {
     });
   program
     .command('demo')
-    .description('see it work without any account: a gateway, a provider of its own, and a tour (files in .weir/)')
+    .description('see it work without any account: gateway, provider and a tour (its files: .weir/)')
     .option('--port <port>', 'port of the gateway (default: 9080, 0: any free one)', parsePort)
     .option('--admin-port <port>', 'port of the Admin API (default: 9180, 0: any free one)', parsePort)
     .action(async (ports: { readonly port?: number; readonly adminPort?: number }) => {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { CommandError } from './command-error.ts';
@@ -22,6 +21,8 @@ export interface DemoOptions {
 }
 
 const loopback = '127.0.0.1';
+/** It guards nothing: that the route adds a credential shall be seen. */
+const providerKey = 'demo-provider-key';
 
 /**
  * `weir demo`: runs a gateway with a provider of its own, shows what it does, and serves until a signal ends it.
@@ -38,7 +39,6 @@ export async function runDemoCommand({ prefix, parts, port, adminPort, write }: 
   if (port !== undefined) process.env[demoPortVariables.gateway] = String(port);
   if (adminPort !== undefined) process.env[demoPortVariables.admin] = String(adminPort);
 
-  const providerKey = `demo-${randomBytes(8).toString('hex')}`;
   const provider = await startDemoProvider({ host: loopback, port: 0, apiKey: providerKey });
   const ending = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) process.once(signal, () => ending.abort());

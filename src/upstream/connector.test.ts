@@ -265,6 +265,15 @@ describe('a TLS connection', () => {
     assert.match(error.message, /hostname mismatch/);
   });
 
+  test('a session is not resumed for another address either, though neither is sent as SNI', async () => {
+    const destination = `127.0.0.1:${server.port}`;
+    const connector = connectorWith({ connectTo: { '127.0.0.1:443': destination, '127.0.0.2:443': destination } });
+    await sessionReused(connector, to('https', '127.0.0.1', 443));
+    assert.equal(await sessionReused(connector, to('https', '127.0.0.1', 443)), true);
+    const { error } = await fail(connector, to('https', '127.0.0.2', 443));
+    assert.match(error.message, /127\.0\.0\.2:443: hostname mismatch/);
+  });
+
   test('verifyTls false accepts what it is given', async () => {
     const connector = connectorWith({ trustedCa: '' });
     const { socket } = await succeed(connector, { ...to('https', 'other.example', server.port), verifyTls: false });
@@ -462,12 +471,6 @@ describe('a cancelled attempt never reports and leaves nothing open', () => {
     await using silent = await listen(createServer((socket) => socket.resume()));
     await cancelAfter(connectorWith(), to('https', 'localhost', silent.port), () => silent.open.size === 1);
     await becomesTrue(() => silent.open.size === 0);
-  });
-
-  test('in the TLS handshake, when its error is on its way already', async () => {
-    await using closing = await listen(createServer((socket) => socket.once('data', () => socket.resetAndDestroy())));
-    await cancelAfter(connectorWith(), to('https', 'localhost', closing.port), () => closing.open.size === 1);
-    await becomesTrue(() => closing.open.size === 0);
   });
 
   test('and after the hand-over it leaves the socket to its owner', async () => {

@@ -137,6 +137,16 @@ test('a cancelled race reports nothing and leaves nothing open, wherever it stan
   await returnsTo(before);
 });
 
+test('an error that was on its way at the cancellation starts no further attempt', async () => {
+  await using live = await listen();
+  // The kernel refuses a broadcast address within the call, so the error is raised one tick before it is reported.
+  const list = addresses('255.255.255.255', '127.0.0.1');
+  const running = raceToConnect(list, live.port, () => assert.fail('called after cancel'));
+  process.nextTick(() => running.cancel());
+  await sleep(20);
+  assert.equal(running.tried.length, 1);
+});
+
 function openSockets(): number {
   return process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap' || name === 'TCPConnectWrap')
     .length;

@@ -1,0 +1,96 @@
+import { startGateway, type GatewayOptions, type TestGateway } from './gateway.ts';
+import {
+  answerJson,
+  chatAnswer,
+  startProvider,
+  startRawProvider,
+  type Provider,
+  type RawProvider,
+} from './mock-provider.ts';
+
+/** One access log line of {@link AiStage}: every value as the text that is printed. */
+export type LoggedCall = Readonly<Record<(typeof loggedVariables)[number], string>>;
+
+const loggedVariables = [
+  'request_uri',
+  'request_method',
+  'status',
+  'body_bytes_sent',
+  'weir_error',
+  'route_id',
+  'upstream_addr',
+  'upstream_status',
+  'upstream_uri',
+  'upstream_response_time',
+  'apisix_upstream_response_time',
+  'request_type',
+  'request_llm_model',
+  'llm_model',
+  'llm_time_to_first_token',
+  'llm_prompt_tokens',
+  'llm_completion_tokens',
+  'llm_total_tokens',
+  'llm_stream',
+  'llm_has_tool_calls',
+  'llm_tool_count',
+  'llm_end_user_id',
+  'llm_cache_read_input_tokens',
+  'llm_reasoning_tokens',
+] as const;
+
+const jsonLines = {
+  access_log_format: `{${loggedVariables.map((name) => `"${name}":"$${name}"`).join(',')}}`,
+  access_log_format_escape: 'json',
+};
+
+/** A gateway between a test and two providers, with an access log that is easy to read. Give it to `await using`. */
+export interface AiStage extends AsyncDisposable {
+  readonly gateway: TestGateway;
+  /** On node:http; answers with {@link chatAnswer} until told otherwise. */
+  readonly provider: Provider;
+  /** On node:net; its tests set `answer`. */
+  readonly raw: RawProvider;
+  /**
+   * Makes a route with ai-proxy and an address of its own.
+   *
+   * @param conf - Over the defaults: openai-compatible at {@link provider}, no credential.
+   * @param route - Over the defaults: that address and this plugin.
+   * @returns The URL.
+   */
+  route(conf?: object, route?: object): Promise<string>;
+  /** The access log's lines about a URL, as soon as there are as many. */
+  logged(url: string, count?: number): Promise<LoggedCall[]>;
+}
+
+export async function startStage(options: GatewayOptions = {}): Promise<AiStage> {
+  const provider = await startProvider(answerJson(chatAnswer));
+  const raw = await startRawProvider(() => {});
+  const gateway = await startGateway(options, { nginx_config: { http: jsonLines } });
+  let routes = 0;
+  return {
+    gateway,
+    provider,
+    raw,
+    async route(conf = {}, route = {}) {
+      const id = `r${++routes}`;
+      const aiProxy = { provider: 'openai-compatible', auth: {}, override: { endpoint: provider.url }, ...conf };
+      await gateway.putRoute(id, { uri: `/${id}`, plugins: { 'ai-proxy': aiProxy }, ...route });
+      return `${gateway.url}/${id}`;
+    },
+    async logged(url, count = 1) {
+      const { pathname, search } = new URL(url);
+      const text = `"request_uri":"${pathname}${search}"`;
+      let lines = await gateway.accessLog(text);
+      for (let tries = 0; lines.length < count && tries < 200; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        lines = await gateway.accessLog(text);
+      }
+      return lines.map((line) => JSON.parse(line) as LoggedCall);
+    },
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]();
+      await provider[Symbol.asyncDispose]();
+      await raw[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** A certificate and its key, as PEM and as files: spread it into `tls.createServer`. */
+export interface CertificateFixture {
+  readonly cert: string;
+  readonly key: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+function fixturePath(name: string): string {
+  return fileURLToPath(new URL(`../fixtures/tls/${name}`, import.meta.url));
+}
+
+function loadCertificate(name: string): CertificateFixture {
+  const certFile = fixturePath(`${name}.crt`);
+  const keyFile = fixturePath(`${name}.key`);
+  return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8'), certFile, keyFile };
+}
+
+/** The authority that signed {@link serverCertificate} and {@link expiredCertificate}; made by scripts/make-test-certificates.sh. */
+export const testCaFile = fixturePath('ca.crt');
+export const testCa = readFileSync(testCaFile, 'utf8');
+
+/** Valid until 2125 for api.openai.com, api.deepseek.com, api.aimlapi.com, *.openai.azure.com, localhost and 127.0.0.1. */
+export const serverCertificate = loadCertificate('server');
+
+/** The same names, valid until 2021-01-01. */
+export const expiredCertificate = loadCertificate('expired');
+
+/** The same names, signed by itself. */
+export const selfSignedCertificate = loadCertificate('self-signed');
