@@ -72,6 +72,7 @@ function readFramingFields(flat: readonly string[]): FramingFields {
     } else if (name === 'transfer-encoding') {
       if (transferEncoding !== undefined) throw new WeirError('BAD_REQUEST', ['more than one Transfer-Encoding']);
       transferEncoding = flat[i + 1] ?? '';
+      if (transferEncoding === '') throw new WeirError('BAD_REQUEST', ['empty Transfer-Encoding']);
     }
   }
   return { contentLength, transferEncoding };

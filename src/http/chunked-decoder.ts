@@ -1,6 +1,7 @@
 import { WeirError } from '../base/errors.ts';
 import { CR, LF, isFieldValueByte, isHexDigit } from './characters.ts';
 import { parseFieldLines } from './field-lines.ts';
+import { Fields } from './fields.ts';
 
 /** Receives body bytes while a message is decoded. The bytes are a view of the socket's read, valid for good. */
 export type BodySink = (bytes: Buffer) => void;
@@ -11,6 +12,9 @@ const maxSizeDigits = 13;
 const extensions = /^(?:;[!#$%&'*+\-.^`|~\w]+(?:=(?:[!#$%&'*+\-.^`|~\w]+|"(?:[^"\\]|\\.)*"))?)+$/;
 /** Chunk extensions and trailers are read over, so their total is bounded or they would be a way to send for ever. */
 const maxOverheadBytes = 16 * 1024;
+
+// RFC 9110, section 6.5.1: whoever takes a trailer for part of the head would read another message by these.
+const headOnlyFields = ['content-length', 'transfer-encoding', 'connection'] as const;
 
 const states = { size: 0, extension: 1, sizeLf: 2, data: 3, dataCr: 4, dataLf: 5, trailer: 6, done: 7 } as const;
 
@@ -115,10 +119,16 @@ export class ChunkedDecoder {
     if (this.#trailer === '\r\n') {
       this.#state = states.done;
     } else if (this.#trailer.endsWith('\r\n\r\n')) {
-      const section = Buffer.from(this.#trailer, 'latin1');
-      parseFieldLines({ bytes: section, text: this.#trailer, textStart: 0 }, 0, section.length - 2, []);
+      this.#checkTrailer();
       this.#state = states.done;
     }
+  }
+
+  #checkTrailer(): void {
+    const section = Buffer.from(this.#trailer, 'latin1');
+    const fields = new Fields();
+    parseFieldLines({ bytes: section, text: this.#trailer, textStart: 0 }, 0, section.length - 2, fields.flat);
+    for (const name of headOnlyFields) if (fields.has(name)) throw invalid(`${name} in the trailer section`);
   }
 
   #expect(byte: number, expected: number): void {

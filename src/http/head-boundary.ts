@@ -32,7 +32,7 @@ export function diagnoseUnfinishedHead(bytes: Buffer, start: number): WeirError 
   const bareAt = findBareLineEnd(bytes, start) - start;
   const firstLineEnd = bytes.indexOf(LF, start);
   const firstLineBytes = (firstLineEnd === -1 ? bytes.length : firstLineEnd) - start;
-  if (firstLineBytes > maxRequestLineBytes && bareAt > maxRequestLineBytes) {
+  if (firstLineBytes > maxRequestLineBytes && bareAt >= maxRequestLineBytes) {
     return new WeirError('URI_TOO_LONG', [maxRequestLineBytes]);
   }
   if (bareAt < maxHeadBytes) return new WeirError('BAD_REQUEST', ['bare CR or LF in the head']);

@@ -88,6 +88,7 @@ describe('texts that look like a credential', () => {
     ['id AKIAIOSFODNN7EXAMPLE used', 'id [redacted] used'],
     ['GET /v1?alt=sse&key=abc123 failed', 'GET /v1?alt=sse&key=[redacted] failed'],
     ['https://h/p?api-version=1&api-key=abc#x', 'https://h/p?api-version=1&api-key=[redacted]#x'],
+    ['/p?subscription-key=abc&apikey=def&monkey=g', '/p?subscription-key=[redacted]&apikey=[redacted]&monkey=g'],
     ['redis://user:pass@host:6379/0', 'redis://[redacted]@host:6379/0'],
     ['mail me@example.org at https://host/a', 'mail me@example.org at https://host/a'],
     ['got {"api_key": "abc", "max_tokens": "5"}', 'got {"api_key": "[redacted]", "max_tokens": "5"}'],

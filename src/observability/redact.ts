@@ -8,7 +8,7 @@ const secretName =
 const measuredToken = /(?:first|per|input|output|prompt|completion)token$/;
 
 /** Query parameters that carry a key in a URL, at some providers simply `key`. */
-const urlSecret = /([?&](?:api[-_]?key|key|code|sig|signature|(?:[\w-]+[-_])?(?:token|secret)|password)=)[^&\s"'#]+/gi;
+const urlSecret = /([?&](?:apikey|code|sig|signature|(?:[\w-]+[-_])?(?:key|token|secret)|password)=)[^&\s"'#]+/gi;
 const urlUserInfo = /(:\/\/)[^\s/@"']+@/g;
 const bearer = /\b(Bearer\s+)[^\s"',;]+/gi;
 /** Base64 behind "Basic": something in it that no English word has, so that "Basic configuration" stays. */

@@ -1,4 +1,4 @@
-import type { WeirError } from '../base/errors.ts';
+import type { ErrorCode, WeirError } from '../base/errors.ts';
 
 /** An answer that the gateway itself gives. */
 export interface Reply {
@@ -21,8 +21,14 @@ export function textReply(status: number, body: string): Reply {
   return { status, fields: text, body };
 }
 
+/** Notes the error for the logs and makes the client's answer of it. */
+export function refusal(ctx: { errorCode: ErrorCode | null }, error: WeirError): Reply {
+  ctx.errorCode = error.code;
+  return errorReply(error);
+}
+
 /** How an error looks to a client when no LLM protocol renders it: the shape stands in the table of errors. */
-export function errorReply(error: WeirError): Reply {
+function errorReply(error: WeirError): Reply {
   switch (error.shape) {
     case 'text':
       return textReply(error.status, error.message);

@@ -22,7 +22,7 @@ export interface OutgoingRequest {
   readonly pool: Pool;
   readonly use: PoolUse;
   readonly wire: WireRequest;
-  /** For `$upstream_scheme`, `$upstream_host` (with port when it is not the default) and `$upstream_uri`. */
+  /** For `$upstream_scheme`, `$upstream_host` (with port when it is not the default) and `$upstream_uri` (without credentials). */
   readonly scheme: string;
   readonly host: string;
   readonly uri: string;

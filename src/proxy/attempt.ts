@@ -14,6 +14,8 @@ const maxWholeBytes = 64 * 1024 * 1024;
  */
 export class Attempt implements ResponseHandler {
   readonly record: AttemptRecord;
+  /** What went wrong with the upstream, also when the client already had a part of the answer by then. */
+  failure: WeirError | null = null;
 
   #ctx: RequestContext;
   #target: Target;
@@ -61,10 +63,11 @@ export class Attempt implements ResponseHandler {
     this.record.headerMs = this.#elapsed();
     this.record.status = head.status;
     this.#status = head.status;
-    const length = head.fields.get('content-length');
-    this.#contentLength = length === undefined ? undefined : Number(length);
     this.#reception = this.#target.receive(this.#ctx, head);
     this.#gear = this.#reception.gear;
+    // A stream that breaks gets one more event, for which an announced length would leave no room.
+    const length = this.#gear === 'stream' ? undefined : head.fields.get('content-length');
+    this.#contentLength = length === undefined ? undefined : Number(length);
   }
 
   onData(bytes: Buffer): void {
@@ -96,8 +99,9 @@ export class Attempt implements ResponseHandler {
       reception.onComplete(body);
       exchange.respond(this.#status, reception.fields, body);
     } else {
-      if (this.#gear === 'stream' && this.record.bytes === 0 && this.#status === 200) {
-        this.#settle(new WeirError('UPSTREAM_EMPTY_STREAM'));
+      if (this.#gear === 'stream' && this.#lacksEvents()) {
+        this.failure = new WeirError('UPSTREAM_EMPTY_STREAM');
+        this.#settle(this.failure);
         return;
       }
       this.#flushHeld();
@@ -110,6 +114,7 @@ export class Attempt implements ResponseHandler {
 
   onError(error: WeirError): void {
     const { exchange } = this.#ctx;
+    this.failure = error;
     this.onReadEnd();
     this.#finishRecord();
     if (exchange.status === 0) {
@@ -128,6 +133,10 @@ export class Attempt implements ResponseHandler {
       exchange.end();
     }
     this.#settle(null);
+  }
+
+  #lacksEvents(): boolean {
+    return this.record.bytes === 0 && this.#status === 200 && this.#outgoing.wire.method !== 'HEAD';
   }
 
   #relay(bytes: Buffer): void {

@@ -3,7 +3,7 @@ import type { Log } from '../base/log.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ExchangeHandler } from '../http/server-connection.ts';
 import { RequestContext } from '../pipeline/context.ts';
-import { errorReply, type Reply } from '../pipeline/reply.ts';
+import { refusal, type Reply } from '../pipeline/reply.ts';
 import { runPhase } from '../pipeline/run.ts';
 import type { Target } from '../pipeline/target.ts';
 import { normalizePath } from '../router/normalize-path.ts';
@@ -47,7 +47,7 @@ async function handle(exchange: Exchange, gateway: Gateway): Promise<void> {
     checkDeclaredSize(ctx);
     if (router.needsBody(ctx)) await ctx.readBody(gateway.maxPostArgsBytes);
     route = router.match(ctx);
-    send(ctx, route === null ? errorReply(new WeirError('ROUTE_NOT_FOUND')) : await serve(ctx, route, gateway));
+    send(ctx, route === null ? refusal(ctx, new WeirError('ROUTE_NOT_FOUND')) : await serve(ctx, route, gateway));
   } catch (error) {
     send(ctx, replyToFault(ctx, error, gateway.log));
   }
@@ -70,10 +70,10 @@ async function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway
   if (refused !== undefined) return refused;
 
   if (ctx.target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
-  return callTarget(ctx, ctx.target);
+  return callTarget(ctx, ctx.target, gateway);
 }
 
-async function callTarget(ctx: RequestContext, target: Target): Promise<Reply | undefined> {
+async function callTarget(ctx: RequestContext, target: Target, gateway: Gateway): Promise<Reply | undefined> {
   const outgoing = target.prepare(ctx);
   if (!('pool' in outgoing)) return outgoing;
   ctx.upstreamScheme = outgoing.scheme;
@@ -83,6 +83,10 @@ async function callTarget(ctx: RequestContext, target: Target): Promise<Reply | 
   const attempt = new Attempt(ctx, target, outgoing);
   ctx.attempts.push(attempt.record);
   const failure = await attempt.run();
+  if (attempt.failure !== null) {
+    const { code, message } = attempt.failure;
+    gateway.log.warn(message, { code, request_id: ctx.id, route_id: ctx.route?.id, target: target.name });
+  }
   if (failure === null || ctx.exchange.aborted) return undefined;
   ctx.errorCode = failure.code;
   return target.errorReply(ctx, failure);
@@ -95,10 +99,9 @@ function checkDeclaredSize(ctx: RequestContext): void {
 
 function replyToFault(ctx: RequestContext, error: unknown, log: Log): Reply {
   const known = error instanceof WeirError ? error : new WeirError('INTERNAL', [], { cause: error });
-  ctx.errorCode = known.code;
   if (known !== error)
     log.error('a request failed inside the gateway', { request_id: ctx.id, route_id: ctx.route?.id, error });
-  return errorReply(known);
+  return refusal(ctx, known);
 }
 
 function send(ctx: RequestContext, reply: Reply | undefined): void {
@@ -124,7 +127,6 @@ function refuse(exchange: Exchange, error: WeirError, gateway: Gateway): void {
       maxBodyBytes: 0,
     },
   );
-  ctx.errorCode = error.code;
-  send(ctx, errorReply(error));
+  send(ctx, refusal(ctx, error));
   logRequest(ctx, null, gateway);
 }

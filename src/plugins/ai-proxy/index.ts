@@ -3,10 +3,11 @@ import { aiProxySchema, checkAiProxy } from '../../llm/ai-proxy-schema.ts';
 import { compileLlmTarget, type LlmTarget } from '../../llm/target.ts';
 import type { RequestContext } from '../../pipeline/context.ts';
 import { definePlugin, type PluginEnv } from '../../pipeline/define-plugin.ts';
-import { errorReply, type Reply } from '../../pipeline/reply.ts';
+import { refusal, type Reply } from '../../pipeline/reply.ts';
 import { LlmAttemptTarget, type LlmInstance } from './llm-attempt-target.ts';
 import { writeLlmLog } from './llm-log-record.ts';
 import { readLlmRequest } from './llm-request.ts';
+import { loggedUri } from './logged-uri.ts';
 
 /** Sends LLM calls of a route to one provider. */
 export const aiProxy = definePlugin({
@@ -32,7 +33,10 @@ export const aiProxy = definePlugin({
 });
 
 function createInstance(target: LlmTarget, env: PluginEnv): LlmInstance {
-  const { scheme, host, port } = target.endpoint;
+  const { scheme, host, port, targets, lockedArguments } = target.endpoint;
+  const loggedTargets = Object.fromEntries(
+    Object.entries(targets).map(([protocol, uri]) => [protocol, loggedUri(uri, lockedArguments)]),
+  );
   return {
     target,
     pool: env.pools.get({ origin: { scheme, host, port }, verifyTls: target.verifiesCertificate }),
@@ -42,6 +46,7 @@ function createInstance(target: LlmTarget, env: PluginEnv): LlmInstance {
       idleTimeoutMs: target.keepalive?.idleTimeoutMs ?? 0,
       maxIdle: target.keepalive?.maxIdle ?? 0,
     },
+    loggedTargets,
     capturesText: target.logsPayloads || env.logsResponseText,
   };
 }
@@ -52,19 +57,18 @@ function chooseTarget(ctx: RequestContext, instance: LlmInstance): Reply | undef
     if (request instanceof Promise) {
       return request.then(
         (understood) => void (ctx.target = new LlmAttemptTarget(instance, understood)),
-        (error: unknown) => refusal(ctx, error),
+        (error: unknown) => refuseClient(ctx, error),
       );
     }
     ctx.target = new LlmAttemptTarget(instance, request);
     return undefined;
   } catch (error) {
-    return refusal(ctx, error);
+    return refuseClient(ctx, error);
   }
 }
 
 /** The client's mistakes are answers; anything else is a fault and goes on as one. */
-function refusal(ctx: RequestContext, error: unknown): Reply {
+function refuseClient(ctx: RequestContext, error: unknown): Reply {
   if (!(error instanceof WeirError)) throw error;
-  ctx.errorCode = error.code;
-  return errorReply(error);
+  return refusal(ctx, error);
 }

@@ -8,17 +8,20 @@ import { responseFields } from '../../llm/response-headers.ts';
 import type { LlmTarget } from '../../llm/target.ts';
 import { noUsage } from '../../llm/usage.ts';
 import type { LlmCall, RequestContext } from '../../pipeline/context.ts';
-import { errorReply, type Reply } from '../../pipeline/reply.ts';
+import { refusal, type Reply } from '../../pipeline/reply.ts';
 import type { OutgoingRequest, Reception, Target } from '../../pipeline/target.ts';
 import type { PoolUse } from '../../upstream/connection.ts';
 import type { Pool } from '../../upstream/pool.ts';
 import type { LlmRequest } from './llm-request.ts';
+import { loggedUri } from './logged-uri.ts';
 
 /** A provider of one route with the parts of this worker that calls to it use. Made when configuration changes. */
 export interface LlmInstance {
   readonly target: LlmTarget;
   readonly pool: Pool;
   readonly use: PoolUse;
+  /** `$upstream_uri` by protocol, for those with a fixed path. */
+  readonly loggedTargets: Readonly<Record<string, string>>;
   /** Keep the text of answers, for payload logs or an access log that prints it. */
   readonly capturesText: boolean;
 }
@@ -47,9 +50,9 @@ export class LlmAttemptTarget implements Target {
     const { target, pool, use } = this.#instance;
     const { protocol, body } = this.#request;
     const shaped = shapeBody(target.bodyRules, protocol, body);
-    if (shaped instanceof WeirError) return errorReply(shaped);
+    if (shaped instanceof WeirError) return refusal(ctx, shaped);
     const uri = upstreamTarget(target.endpoint, protocol, ctx.requestUri);
-    if (uri === null) return errorReply(this.#unsupported());
+    if (uri === null) return refusal(ctx, this.#unsupported());
 
     ctx.llm = {
       requestType: shaped.stream ? 'ai_stream' : 'ai_chat',
@@ -68,7 +71,8 @@ export class LlmAttemptTarget implements Target {
     const head = `${method} ${uri} HTTP/1.1\r\n${lines}content-length: ${shaped.bytes.length}\r\n\r\n`;
     const { scheme, hostHeader } = target.endpoint;
     this.#sentAt = performance.now();
-    return { pool, use, wire: { method, head, body: shaped.bytes }, scheme, host: hostHeader, uri };
+    const logged = this.#instance.loggedTargets[protocol.name] ?? loggedUri(uri, target.endpoint.lockedArguments);
+    return { pool, use, wire: { method, head, body: shaped.bytes }, scheme, host: hostHeader, uri: logged };
   }
 
   receive(ctx: RequestContext, head: ResponseHead): Reception {
