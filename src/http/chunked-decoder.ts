@@ -3,7 +3,7 @@ import { CR, LF, isFieldValueByte, isHexDigit } from './characters.ts';
 import { parseFieldLines } from './field-lines.ts';
 import { Fields } from './fields.ts';
 
-/** Receives body bytes while a message is decoded. The bytes are a view of the socket's read, valid for good. */
+/** Receives body bytes while a message is decoded. They are a view of the socket's read, gone when it returns. */
 export type BodySink = (bytes: Buffer) => void;
 
 // 13 hex digits stay below 2^53; nobody sends a longer chunk in good faith.

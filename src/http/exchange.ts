@@ -128,14 +128,14 @@ export class Exchange {
     return this.#bodyWaiter !== null;
   }
 
-  /** For the connection: bytes of the body arrived. */
+  /** For the connection: bytes of the body arrived. They are copied. */
   bodyArrived(bytes: Buffer): void {
     this.bodyBytesReceived += bytes.length;
     if (this.#bodyWaiter !== null && this.bodyBytesReceived > this.#bodyLimit) {
       this.#bodyChunks = [];
       this.failBody(new WeirError('BODY_TOO_LARGE', [this.bodyBytesReceived, this.#bodyLimit]));
     } else if (this.#bodyError === null) {
-      this.#bodyChunks.push(bytes);
+      this.#bodyChunks.push(Buffer.from(bytes));
       if (++this.#loosePieces === maxLoosePieces) this.#joinLoosePieces();
     }
   }
@@ -176,13 +176,14 @@ export class Exchange {
   /**
    * Sends a whole answer in one write.
    *
+   * @param body - A Buffer must stay as it is from now on.
    * @param fields - name, value, name, value, …; Date, Server, Content-Length and Connection are added here.
    */
   respond(status: number, fields: readonly string[], body: Buffer | string = ''): void {
     if (this.#ended || this.status !== 0) return;
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     this.begin(status, fields, bytes.length);
-    if (bytes.length > 0) this.write(bytes);
+    if (bytes.length > 0 && this.#bodyAllowed) this.#sendBody(bytes, '', true);
     this.end();
   }
 
@@ -214,41 +215,55 @@ export class Exchange {
     this.#pendingHead = text;
   }
 
-  /** @returns False when the client is slow: wait for {@link onDrain} before sending more. */
+  /**
+   * @param bytes - Copied where the socket does not take them at once.
+   * @returns False when the client is slow: wait for {@link onDrain} before sending more.
+   */
   write(bytes: Buffer): boolean {
-    if (this.#ended || this.status === 0) return true;
-    if (!this.#bodyAllowed || bytes.length === 0) return true;
-    this.bodyBytesSent += bytes.length;
-    const prefix = this.#chunked ? `${this.#pendingHead}${bytes.length.toString(16)}\r\n` : this.#pendingHead;
-    const suffix = this.#chunked ? '\r\n' : '';
-    this.#pendingHead = '';
-    this.bytesSent += prefix.length + bytes.length + suffix.length;
+    if (this.#ended || this.status === 0 || !this.#bodyAllowed || bytes.length === 0) return true;
+    return this.#sendBody(bytes, this.#chunked ? '\r\n' : '', false);
+  }
 
-    if (prefix === '') return this.connection.send(bytes);
+  /**
+   * Completes the answer; the connection goes on to the next request or closes.
+   *
+   * @param last - The last piece, which then leaves in one write with the end of the body.
+   */
+  end(last: Buffer = emptyBody): void {
+    if (this.#ended) return;
+    const ending = this.#chunked ? '0\r\n\r\n' : '';
+    if (last.length > 0 && this.#bodyAllowed && this.status !== 0) {
+      this.#sendBody(last, this.#chunked ? `\r\n${ending}` : '', false);
+    } else if (this.#pendingHead !== '' || ending !== '') {
+      const text = this.#pendingHead + ending;
+      this.#pendingHead = '';
+      this.bytesSent += text.length;
+      this.connection.send(text);
+    }
+    this.#ended = true;
+    this.connection.finished(this.#keepAlive);
+  }
+
+  #sendBody(bytes: Buffer, suffix: string, owned: boolean): boolean {
+    const prefix = this.#chunked ? `${this.#pendingHead}${bytes.length.toString(16)}\r\n` : this.#pendingHead;
+    this.#pendingHead = '';
+    this.bodyBytesSent += bytes.length;
+    this.bytesSent += prefix.length + bytes.length + suffix.length;
     if (bytes.length > joinLimitBytes) {
+      const kept = owned ? bytes : Buffer.from(bytes);
+      if (prefix === '' && suffix === '') return this.connection.send(kept);
       this.connection.cork();
-      this.connection.send(prefix);
-      let more = this.connection.send(bytes);
+      if (prefix !== '') this.connection.send(prefix);
+      let more = this.connection.send(kept);
       if (suffix !== '') more = this.connection.send(suffix);
       this.connection.uncork();
       return more;
     }
     const joined = Buffer.allocUnsafe(prefix.length + bytes.length + suffix.length);
-    joined.write(prefix, 0, 'latin1');
+    if (prefix !== '') joined.write(prefix, 0, 'latin1');
     joined.set(bytes, prefix.length);
     if (suffix !== '') joined.write(suffix, prefix.length + bytes.length, 'latin1');
     return this.connection.send(joined);
-  }
-
-  /** Completes the answer; the connection goes on to the next request or closes. */
-  end(): void {
-    if (this.#ended) return;
-    const last = this.#pendingHead + (this.#chunked ? '0\r\n\r\n' : '');
-    this.#pendingHead = '';
-    this.bytesSent += last.length;
-    if (last !== '') this.connection.send(last);
-    this.#ended = true;
-    this.connection.finished(this.#keepAlive);
   }
 
   /** Gives the answer up where it is: the connection is cut, so that the client cannot take it for complete. */

@@ -30,11 +30,14 @@ export function listen(address: ListenAddress, initialOptions: ServerConnectionO
   let options = initialOptions;
   const connections = new Set<ServerConnection>();
   let serial = 0;
-  const server = createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true }, (socket) => {
-    const connection = new ServerConnection(socket, ++serial, options);
-    connections.add(connection);
-    socket.on('close', () => connections.delete(connection));
-  });
+  const server = createServer(
+    { noDelay: true, keepAlive: true, allowHalfOpen: true, pauseOnConnect: true },
+    (socket) => {
+      const connection = new ServerConnection(socket, ++serial, options);
+      connections.add(connection);
+      socket.on('close', () => connections.delete(connection));
+    },
+  );
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: address.ip, port: address.port, reusePort: true, backlog: 4096 }, () => {

@@ -8,6 +8,7 @@ import { Exchange, type ExchangeConnection } from './exchange.ts';
 import { Fields } from './fields.ts';
 import { diagnoseUnfinishedHead, findHeadEnd, maxHeadBytes, maxRequestLineBytes } from './head-boundary.ts';
 import { parseRequestHead, type RequestHead } from './request-head.ts';
+import { readShared } from './shared-reads.ts';
 
 export interface ServerTimeouts {
   /** An idle keep-alive connection is closed after this long. */
@@ -76,7 +77,8 @@ export class ServerConnection implements ExchangeConnection, Expirable {
   #lingering = false;
   #lingeredBytes = 0;
 
-  constructor(socket: Socket, serial: number, options: ServerConnectionOptions) {
+  constructor(accepted: Socket, serial: number, options: ServerConnectionOptions) {
+    const socket = readShared(accepted, (bytes) => this.#onData(bytes));
     this.#socket = socket;
     this.#options = options;
     this.serial = serial;
@@ -86,7 +88,6 @@ export class ServerConnection implements ExchangeConnection, Expirable {
     this.localAddress = socket.localAddress ?? '';
     this.localPort = socket.localPort ?? 0;
 
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
     socket.on('end', () => this.#onEnd());
     socket.on('drain', () => this.#onDrain());
     socket.on('timeout', () => socket.destroy());
@@ -168,7 +169,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
       at = next;
     }
     this.#advancing = false;
-    this.#waiting = at === bytes.length || this.#lingering ? nothing : bytes.subarray(at);
+    this.#waiting = at === bytes.length || this.#lingering ? nothing : Buffer.from(bytes.subarray(at));
     if (this.#exchange !== null && this.#waiting.length > maxWaitingBytes) this.#socket.pause();
   }
 

@@ -7,6 +7,9 @@ import type { UpstreamCall } from '../upstream/pool.ts';
 
 // An answer that should be written in one piece but is larger than this is written on as it comes instead.
 const maxWholeBytes = 64 * 1024 * 1024;
+// What the exchange copies into one buffer with its head anyway.
+const maxUncopiedBytes = 16 * 1024;
+const nothing = Buffer.alloc(0);
 
 /**
  * One try at one upstream: sends the request, relays the answer to the client and keeps the record of it.
@@ -26,6 +29,8 @@ export class Attempt implements ResponseHandler {
   #contentLength: number | undefined;
   #reception: Reception | null = null;
   #gear: Reception['gear'] = 'pass';
+  // The last piece of this read: a view of it. It leaves with the end of the answer if that follows at once.
+  #piece: Buffer | null = null;
   #whole: Buffer[] = [];
   #corked = false;
   #held: Buffer[] = [];
@@ -72,30 +77,28 @@ export class Attempt implements ResponseHandler {
 
   onData(bytes: Buffer): void {
     this.record.bytes += bytes.length;
-    if (this.#gear === 'whole') {
-      this.#whole.push(bytes);
-      if (this.record.bytes > maxWholeBytes) this.#giveUpWhole();
-      return;
-    }
     if (this.#gear === 'stream') this.#reception?.onChunk(bytes);
-    if (this.#reception !== null && this.#reception.flushIntervalMs > 0)
-      this.#hold(bytes, this.#reception.flushIntervalMs);
-    else this.#relay(bytes);
+    if (this.#piece !== null) this.#putAway(this.#piece, true);
+    this.#piece = bytes;
   }
 
   onReadEnd(): void {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#ctx.exchange.connection.uncork();
+    if (this.#piece !== null) this.#putAway(this.#piece, false);
+    this.#piece = null;
+    this.#uncork();
   }
 
   onEnd(): void {
     const { exchange } = this.#ctx;
     const reception = this.#reception;
+    const last = this.#piece ?? nothing;
+    this.#piece = null;
     this.#finishRecord();
     if (reception === null) return;
     if (this.#gear === 'whole') {
-      const body = Buffer.concat(this.#whole);
+      // A small answer that came in one read is never copied: its bytes are still in the socket's buffer.
+      const body =
+        this.#whole.length === 0 && last.length <= maxUncopiedBytes ? last : Buffer.concat([...this.#whole, last]);
       reception.onComplete(body);
       exchange.respond(this.#status, reception.fields, body);
     } else {
@@ -107,7 +110,8 @@ export class Attempt implements ResponseHandler {
       this.#flushHeld();
       reception.onComplete(null);
       this.#begin(reception);
-      exchange.end();
+      exchange.end(last);
+      this.#uncork();
     }
     this.#settle(null);
   }
@@ -139,15 +143,33 @@ export class Attempt implements ResponseHandler {
     return this.record.bytes === 0 && this.#status === 200 && this.#outgoing.wire.method !== 'HEAD';
   }
 
-  #relay(bytes: Buffer): void {
-    const { exchange } = this.#ctx;
-    // Several pieces of one read leave in one write; the head leaves with the first of them.
-    if (!this.#corked) {
-      this.#corked = true;
-      exchange.connection.cork();
+  /** @param moreFollows - More pieces of the same read: they leave in one write. */
+  #putAway(bytes: Buffer, moreFollows: boolean): void {
+    const intervalMs = this.#reception?.flushIntervalMs ?? 0;
+    if (this.#gear === 'whole') {
+      this.#whole.push(Buffer.from(bytes));
+      if (this.record.bytes > maxWholeBytes) this.#giveUpWhole();
+    } else if (intervalMs > 0) {
+      this.#held.push(Buffer.from(bytes));
+      this.#flushTimer ??= setTimeout(() => this.#flushHeld(), intervalMs);
+    } else {
+      if (moreFollows && !this.#corked) {
+        this.#corked = true;
+        this.#ctx.exchange.connection.cork();
+      }
+      this.#relay(bytes);
     }
+  }
+
+  #relay(bytes: Buffer): void {
     if (this.#reception !== null) this.#begin(this.#reception);
-    if (!exchange.write(bytes)) this.#call?.pause();
+    if (!this.#ctx.exchange.write(bytes)) this.#call?.pause();
+  }
+
+  #uncork(): void {
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#ctx.exchange.connection.uncork();
   }
 
   #begin(reception: Reception): void {
@@ -161,18 +183,12 @@ export class Attempt implements ResponseHandler {
     this.#whole = [];
   }
 
-  #hold(bytes: Buffer, intervalMs: number): void {
-    this.#held.push(bytes);
-    this.#flushTimer ??= setTimeout(() => this.#flushHeld(), intervalMs);
-  }
-
   #flushHeld(): void {
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
     this.#flushTimer = null;
     const held = this.#held;
     this.#held = [];
     if (held.length > 0) this.#relay(Buffer.concat(held));
-    this.onReadEnd();
   }
 
   #onClientGone(): void {

@@ -5,15 +5,17 @@ import { frameResponseBody, type BodyFraming } from '../http/body-framing.ts';
 import type { Deadlines, Expirable } from '../http/deadlines.ts';
 import { findHeadEnd, maxHeadBytes } from '../http/head-boundary.ts';
 import { parseResponseHead, type ResponseHead } from '../http/response-head.ts';
+import { readShared } from '../http/shared-reads.ts';
 
 /** What an upstream answers, as it comes. After onEnd or onError nothing more is called. */
 export interface ResponseHandler {
   /** The final head; interim ones (1xx) are skipped. */
   onHead(head: ResponseHead): void;
-  /** Body bytes, without framing. The buffer stays valid. */
+  /** Body bytes, without framing. They are gone when this returns: what is kept must be copied. */
   onData(bytes: Buffer): void;
-  /** All that one read of the socket held was handed over: the moment to write it on in one piece. */
+  /** All that one read of the socket held was handed over, and more will come: the moment to write it on in one piece. */
   onReadEnd(): void;
+  /** The answer is complete; bytes of {@link onData} since the last onReadEnd are still valid. */
   onEnd(): void;
   onError(error: WeirError): void;
 }
@@ -77,12 +79,12 @@ export class UpstreamConnection implements Expirable {
   #answerStarted = false;
   #dead = false;
 
-  constructor(socket: Socket, options: { address: string; owner: ConnectionOwner; deadlines: Deadlines }) {
+  constructor(connected: Socket, options: { address: string; owner: ConnectionOwner; deadlines: Deadlines }) {
+    const socket = readShared(connected, (bytes) => this.#onData(bytes));
     this.#socket = socket;
     this.#owner = options.owner;
     this.#deadlines = options.deadlines;
     this.address = options.address;
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
     socket.on('end', () => this.#onEnd());
     socket.on('drain', () => this.#onDrain());
     socket.on('timeout', () =>
@@ -205,7 +207,7 @@ export class UpstreamConnection implements Expirable {
       if ((headEnd === -1 ? input.length : headEnd) - at > maxHeadBytes)
         throw new WeirError('UPSTREAM_INVALID_RESPONSE', ['the head is too large']);
       if (headEnd === -1) {
-        this.#partialHead = input.subarray(at);
+        this.#partialHead = Buffer.from(input.subarray(at));
         return;
       }
       this.#takeHead(parseResponseHead(input, at, headEnd), handler);
@@ -214,8 +216,8 @@ export class UpstreamConnection implements Expirable {
     }
     const end = this.#body.feed(input, at, (piece) => handler.onData(piece));
     if (this.#handler !== handler) return;
-    handler.onReadEnd();
-    if (this.#handler === handler && this.#body.done) this.#complete(handler, end === input.length);
+    if (this.#body.done) this.#complete(handler, end === input.length);
+    else handler.onReadEnd();
   }
 
   #takeHead(head: ResponseHead, handler: ResponseHandler): void {

@@ -92,12 +92,14 @@ export class LlmAttemptTarget implements Target {
   #receiveStream(ctx: RequestContext, common: Pick<Reception, 'gear' | 'fields' | 'flushIntervalMs'>): Reception {
     const { protocol } = this.#request;
     const observer = new StreamObserver(protocol, { captureText: this.#instance.capturesText });
-    let lastChunk: Buffer | null = null;
+    let started = false;
+    let betweenEvents = true;
     return {
       ...common,
       onChunk: (bytes) => {
-        if (lastChunk === null && ctx.llm !== null) ctx.llm.timeToFirstTokenMs = this.#elapsedMs();
-        lastChunk = bytes;
+        if (!started && ctx.llm !== null) ctx.llm.timeToFirstTokenMs = this.#elapsedMs();
+        started = true;
+        betweenEvents = endsEvent(bytes);
         observer.chunk(bytes);
       },
       onComplete: () => {
@@ -107,7 +109,7 @@ export class LlmAttemptTarget implements Target {
       errorTail: (error) => {
         const event = protocol.renderErrorEvent(error);
         // An event that was cut in the middle is closed first, or the client would read the error as a part of it.
-        return Buffer.from(lastChunk !== null && !endsEvent(lastChunk) ? `\n\n${event}` : event);
+        return Buffer.from(betweenEvents ? event : `\n\n${event}`);
       },
     };
   }
@@ -154,8 +156,9 @@ function isEventStream(head: ResponseHead): boolean {
 
 /** Ends in a blank line, as every complete event does. */
 function endsEvent(bytes: Buffer): boolean {
-  const tail = bytes.toString('latin1', Math.max(0, bytes.length - 4));
-  return tail.endsWith('\n\n') || tail === '\r\n\r\n';
+  const end = bytes.length - 1;
+  if (bytes[end] !== 0x0a) return false;
+  return bytes[end - 1] === 0x0a || (bytes[end - 1] === 0x0d && bytes[end - 2] === 0x0a);
 }
 
 function listedNames(connection: string | undefined): readonly string[] {
