@@ -1,0 +1,71 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type Blame, type ErrorCode, errorTable } from '../src/base/errors.ts';
+import { fillBlocks, table } from './marked-blocks.ts';
+
+const target = new URL('../docs/errors.md', import.meta.url);
+
+/** What brings each error about, for a person who has it in front of them. */
+const causes: Readonly<Record<ErrorCode, string>> = {
+  BAD_REQUEST: 'The bytes are no HTTP/1.1 request, or one that two servers could read in two ways.',
+  REQUEST_TIMEOUT: 'The head took longer than `client_header_timeout`, or the body paused for `client_body_timeout`.',
+  BODY_TOO_LARGE: 'The body is larger than `client_max_body_size`, or `max_post_args_readable_size` while routing.',
+  URI_TOO_LONG: 'The request line is longer than 16 KiB.',
+  EXPECTATION_FAILED: 'An `Expect` header other than `100-continue`.',
+  HEAD_TOO_LARGE: 'The head is larger than 32 KiB or has more than 100 fields.',
+  CLIENT_CLOSED_REQUEST: 'The client left before its answer was complete. Only in logs.',
+  TRANSFER_CODING_UNSUPPORTED: 'A `Transfer-Encoding` other than `chunked`.',
+  HTTP_VERSION_UNSUPPORTED: 'The request line says neither HTTP/1.1 nor HTTP/1.0.',
+  ROUTE_NOT_FOUND: 'No route takes this host, path, method and so on.',
+  LLM_CONTENT_TYPE: 'A `Content-Type` that does not begin with `application/json`.',
+  LLM_BODY_EMPTY: 'A request without a body.',
+  LLM_BODY_TOO_LARGE: 'The body is larger than `max_req_body_size` of the plugin.',
+  LLM_BODY_SYNTAX: 'The body is no JSON, not UTF-8, or nested too deeply.',
+  LLM_NO_PROTOCOL: 'The body is `{}`, `[]`, a number, a string, `true`, `false` or `null`.',
+  LLM_PROTOCOL_UNSUPPORTED: 'The provider does not speak the protocol of this request.',
+  LLM_PATH_UNRESOLVED: 'Kept for providers whose path holds the model; no provider of this version has one.',
+  ROUTE_WITHOUT_TARGET: 'The route has no plugin that forwards requests, or the plugin is disabled or filtered out.',
+  INTERNAL: 'A fault in Weir. The error log has the stack and the request id.',
+  SHUTTING_DOWN: 'Kept for a request that comes while the gateway ends; at present such connections are closed.',
+  UPSTREAM_DNS: 'The name of the provider does not resolve.',
+  UPSTREAM_CONNECT: 'No address of the provider takes a connection.',
+  UPSTREAM_CONNECT_TIMEOUT: 'Name, TCP and TLS together took longer than `timeout`.',
+  UPSTREAM_TLS: 'The handshake failed, or the certificate was not accepted; the message says why.',
+  UPSTREAM_SEND_TIMEOUT: 'The provider took nothing of the request for `timeout`.',
+  UPSTREAM_READ_TIMEOUT: 'The provider sent nothing for `timeout`.',
+  UPSTREAM_RESET: 'The connection ended before the answer did.',
+  UPSTREAM_INVALID_RESPONSE: 'What came back is no HTTP/1.1 response.',
+  UPSTREAM_EMPTY_STREAM: 'Status 200 and `text/event-stream`, and then not one byte.',
+};
+
+const shapes = {
+  text: 'text',
+  message: '`{"message":…}`',
+  error_msg: '`{"error_msg":…}`',
+  openai: 'of the protocol',
+  none: 'none',
+} as const;
+
+/** The text of docs/errors.md, its generated parts made anew. */
+export function renderErrorReference(): string {
+  return fillBlocks(readFileSync(target, 'utf8'), {
+    client: renderTable('client'),
+    gateway: renderTable('gateway'),
+    upstream: renderTable('upstream'),
+  });
+}
+
+function renderTable(blame: Blame): string {
+  const rows = Object.entries(errorTable)
+    .filter(([, row]) => row.blame === blame)
+    .map(([code, row]) => [
+      `\`${code}\``,
+      String(row.status),
+      row.retryable ? 'yes' : 'no',
+      shapes[row.shape],
+      `\`${row.message}\``,
+      causes[code as ErrorCode],
+    ]);
+  return table(['code', 'status', 'retryable', 'body', 'message', 'when'], rows);
+}
+
+if (import.meta.main) writeFileSync(target, renderErrorReference());
