@@ -45,6 +45,8 @@ class TrafficWorker {
   readonly #llmLog: LlmLog;
   #runtime: Runtime;
   #listeners: Listener[] = [];
+  #draining = false;
+  #cutTimer: NodeJS.Timeout | undefined;
 
   constructor(start: WorkerStart) {
     this.#start = start;
@@ -109,12 +111,16 @@ class TrafficWorker {
     old.pools.close();
   }
 
+  /** A second call only sets another deadline. */
   async #drain(deadlineMs: number): Promise<void> {
-    const timer = setTimeout(() => {
+    clearTimeout(this.#cutTimer);
+    this.#cutTimer = setTimeout(() => {
       for (const listener of this.#listeners) listener.destroy();
     }, deadlineMs);
+    if (this.#draining) return;
+    this.#draining = true;
     await Promise.all(this.#listeners.map((listener) => listener.drain()));
-    clearTimeout(timer);
+    clearTimeout(this.#cutTimer);
     this.#runtime.pools.close();
     await Promise.all([this.#llmLog.close(), ...Array.from(this.#files.values(), (file) => file.close())]);
     await this.#log.close();

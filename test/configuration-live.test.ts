@@ -186,6 +186,47 @@ describe('a running stream', { timeout: 20_000 }, () => {
   });
 });
 
+describe('a connection that stays open over `weir reload`', { timeout: 20_000 }, () => {
+  test('serves with the new settings and sees later changes of routes', async () => {
+    await using own = await startGateway({ routes: { kept: { ...routeTo(provider.url, 'kept'), uri: '/kept' } } });
+    await using client = await connectRaw(own.port);
+    let asked = 0;
+    const ask = async (path: string, body = '{"messages":[]}'): Promise<number | undefined> => {
+      client.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+      return (await client.readResponses(++asked)).at(-1)?.status;
+    };
+    assert.equal(await ask('/kept'), 200);
+
+    const config = readFileSync(own.configFile, 'utf8');
+    writeFileSync(own.configFile, config.replace('\n  http:\n', '\n  http:\n    client_max_body_size: 20\n'));
+    await run(process.execPath, [commandLine, 'reload', '-p', own.prefix]);
+    const long = { messages: ['more than twenty bytes'] };
+    while ((await call(`${own.url}/kept`, { body: long })).status !== 413);
+
+    await own.putRoute('new', { ...routeTo(provider.url, 'new'), uri: '/new' });
+    assert.equal(await ask('/new'), 200);
+    assert.equal(await ask('/kept', JSON.stringify(long)), 413);
+  });
+});
+
+describe('a request that the end of the gateway cuts', { timeout: 20_000 }, () => {
+  for (const [how, config] of [
+    ['weir stop', {}],
+    ['weir.shutdown_timeout', { weir: { shutdown_timeout: '100ms' } }],
+  ] as const) {
+    test(`by ${how} is in the access log`, async () => {
+      await using own = await startGateway({ config, routes: { hung: { ...routeTo(raw.url, 'x'), uri: '/hung' } } });
+      raw.answer = ({ socket }) => socket.write(chunkedHead + chunk(textEvent('first')).toString());
+      const open = await openCall(`${own.url}/hung`, { body: { stream: true, messages: [] } });
+      await eventually(() => open.received() !== '');
+      if (how === 'weir stop') await run(process.execPath, [commandLine, 'stop', '-p', own.prefix]);
+      else assert.equal(await own.stop('SIGTERM'), 0);
+      const [line = ''] = await own.accessLog('/hung');
+      assert.match(line, /"POST \/hung HTTP\/1.1" 499 /);
+    });
+  }
+});
+
 describe('routes', { timeout: 20_000 }, () => {
   test('are there again after a stop and after kill -9, with all that was acknowledged', async () => {
     await using first = await startGateway({ routes: { kept: { ...routeTo(provider.url, 'kept'), uri: '/kept' } } });

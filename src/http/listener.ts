@@ -11,7 +11,7 @@ export interface ListenAddress {
 export interface Listener {
   readonly address: string;
   readonly port: number;
-  /** Connections from now on are served with these options; those that are open keep theirs. */
+  /** Requests from now on are served with these options, on open connections as well. */
   reconfigure(options: ServerConnectionOptions): void;
   /** Accepts no more, closes idle connections; resolves when the last running exchange has been answered. */
   drain(): Promise<void>;
@@ -48,6 +48,7 @@ export function listen(address: ListenAddress, initialOptions: ServerConnectionO
         port: typeof bound === 'object' && bound !== null ? bound.port : address.port,
         reconfigure: (newOptions) => {
           options = newOptions;
+          for (const connection of connections) connection.reconfigure(newOptions);
         },
         drain: () => drain(server, connections),
         destroy: () => {
@@ -61,7 +62,8 @@ export function listen(address: ListenAddress, initialOptions: ServerConnectionO
 
 function drain(server: Server, connections: Iterable<ServerConnection>): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
+    // Handlers of requests that were cut learn it in promises of this turn, and then write their log lines.
+    server.close(() => setImmediate(resolve));
     for (const connection of connections) connection.closeGracefully();
   });
 }

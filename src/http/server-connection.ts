@@ -61,7 +61,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
   readonly localAddress: string;
   readonly localPort: number;
   readonly serial: number;
-  readonly serverLine: string;
+  serverLine: string;
   deadline = 0;
   closing = false;
 
@@ -95,6 +95,12 @@ export class ServerConnection implements ExchangeConnection, Expirable {
     socket.on('close', () => this.#onClose());
     options.deadlines.add(this);
     this.#setDeadline(options.timeouts.headMs);
+  }
+
+  /** Takes over new settings, from the next request on. */
+  reconfigure(options: ServerConnectionOptions): void {
+    this.#options = options;
+    this.serverLine = options.serverLine;
   }
 
   /** Closes at once when idle, otherwise after the running exchange, which says so in its head. */
