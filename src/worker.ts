@@ -58,7 +58,11 @@ class TrafficWorker {
       colour: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
       thread: `w${start.workerIndex}`,
     });
-    this.#llmLog = openLlmLog(resolve(start.prefix, 'logs/llm.log'), { bufferBytes: 16 * 1024, log: this.#log });
+    this.#llmLog = openLlmLog(resolve(start.prefix, 'logs/llm.log'), {
+      bufferBytes: 16 * 1024,
+      mode: 0o600,
+      log: this.#log,
+    });
     this.#runtime = this.#createRuntime(start.config, (compiler) => new SnapshotHolder(compiler, start.state));
   }
 

@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { silentLog } from '../src/base/log.ts';
+import { openEmbeddedStore } from '../src/config/store/embedded.ts';
 
 const stubCommandLine = new URL('fixtures/stub-cli.ts', import.meta.url).pathname;
 const realCommandLine = new URL('../src/main.ts', import.meta.url).pathname;
@@ -408,6 +410,26 @@ describe('the weir command', { concurrency: 4 }, () => {
     assert.equal(readFileSync(join(place.prefix, 'logs', 'weir.pid'), 'utf8'), `${gateway.process.pid}\n`);
   });
 
+  test('of two starts in the same instant, the one that comes too late leaves the pid file to the other', async (t) => {
+    const place = new Place(t, quick);
+    const pidFile = join(place.prefix, 'logs', 'weir.pid');
+    mkdirSync(join(place.prefix, 'logs'));
+    writeFileSync(pidFile, 'whatever the other one writes\n');
+    // This process stands for the other one: it has the store, and does not look like a running gateway yet.
+    const store = await openEmbeddedStore({ file: join(place.prefix, 'data', 'weir.db'), log: silentLog });
+    t.after(() => store.close());
+    const { code, stderr } = await place.run('start');
+    assert.equal(code, 1);
+    assert.match(stderr, /^weir: .*weir\.db is in use by another process: .*\n$/);
+    assert.equal(readFileSync(pidFile, 'utf8'), 'whatever the other one writes\n');
+  });
+
+  test('keys without effect are named in the log at its default level', async (t) => {
+    const place = new Place(t, config({ http: 'charset: utf-8' }));
+    await start(t, place);
+    await eventually(() => place.readErrorLog().includes('nginx_config.http.charset'));
+  });
+
   test('a reload takes a new configuration over without closing a listener or losing a connection', async (t) => {
     const place = new Place(t, config({ workers: 2 }));
     const { port, process: gateway } = await start(t, place);
@@ -620,6 +642,23 @@ describe('the weir command', { concurrency: 4 }, () => {
       const exit = await once(child.process, 'close');
       assert.equal(exit[0], code);
       assert.notEqual(child.stdout() + child.stderr(), '');
+    });
+  }
+
+  for (const [command, code, stdout] of [
+    ['version', 0, /^weir \d+\.\d+\.\d+\n$/],
+    ['start', 1, /^$/],
+  ] as const) {
+    test(`on a Node that is too old \`weir ${command}\` names the one that is needed and ends with ${code}`, async () => {
+      const preload = 'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } })';
+      const child = spawnCommand([command], {
+        commandLine: realCommandLine,
+        nodeOptions: ['--import', `data:text/javascript,${encodeURIComponent(preload)}`],
+      });
+      const exit = await once(child.process, 'close');
+      assert.match(child.stderr(), /^weir: needs Node \d+ or later, this is .*\n$/);
+      assert.match(child.stdout(), stdout);
+      assert.equal(exit[0], code);
     });
   }
 });

@@ -4,9 +4,9 @@ export type Blame = 'client' | 'gateway' | 'upstream';
 /**
  * How the body of the error is written when no LLM protocol renders it.
  * `text`: the message as it stands. `message`: `{"message":…}`. `error_msg`: `{"error_msg":…}`.
- * `none`: empty body. `openai`: `{"error":{message,type,code}}`.
+ * `none`: empty body.
  */
-export type ErrorShape = 'text' | 'message' | 'error_msg' | 'openai' | 'none';
+export type ErrorShape = 'text' | 'message' | 'error_msg' | 'none';
 
 interface ErrorRow {
   readonly status: number;
@@ -20,7 +20,7 @@ interface ErrorRow {
 
 const client = { blame: 'client', retryable: false } as const;
 const gateway = { blame: 'gateway', retryable: false } as const;
-const upstream = { blame: 'upstream', retryable: true, shape: 'openai' } as const;
+const upstream = { blame: 'upstream', retryable: true, shape: 'error_msg' } as const;
 
 /** Every error Weir answers with. Codes are stable: logs, metrics and docs/errors.md use them. */
 export const errorTable = {
@@ -67,13 +67,6 @@ export const errorTable = {
     shape: 'text',
     message: 'provider {} does not support {} protocol (supported: {})',
   },
-  LLM_PATH_UNRESOLVED: {
-    ...client,
-    status: 400,
-    shape: 'error_msg',
-    message:
-      'could not resolve upstream path: ensure the route or request body specifies a model, or that override.endpoint includes a path',
-  },
 
   ROUTE_WITHOUT_TARGET: {
     ...gateway,
@@ -82,7 +75,6 @@ export const errorTable = {
     message: 'no plugin of the matched route chose an upstream',
   },
   INTERNAL: { ...gateway, status: 500, shape: 'error_msg', message: 'internal error of the gateway' },
-  SHUTTING_DOWN: { ...gateway, status: 503, shape: 'error_msg', message: 'the gateway is shutting down' },
 
   UPSTREAM_DNS: { ...upstream, status: 502, message: 'cannot resolve the upstream host: {}' },
   UPSTREAM_CONNECT: { ...upstream, status: 502, message: 'cannot connect to the upstream: {}' },

@@ -109,3 +109,20 @@ describe('the further checks of ai-proxy', () => {
     });
   }
 });
+
+describe('a reference to a secret', () => {
+  const references: [object, string][] = [
+    [{ auth: { header: { Authorization: '$env://OPENAI_AUTH' } } }, 'auth.header.Authorization'],
+    [{ auth: { query: { key: '$secret://vault/1/openai/key' } } }, 'auth.query.key'],
+    [{ override: { endpoint: '$ENV://ENDPOINT' } }, 'override.endpoint'],
+    [{ options: { metadata: ['$env://X'] } }, 'options.metadata.0'],
+  ];
+  for (const [conf, field] of references) {
+    it(`is refused in ${field}, not sent as if it were the secret`, () => {
+      assert.equal(
+        checkAiProxy(filled({ ...minimal, ...conf })),
+        `${field}: references such as $env:// and $secret:// are not supported by this version of Weir`,
+      );
+    });
+  }
+});

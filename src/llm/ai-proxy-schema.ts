@@ -97,7 +97,7 @@ export const notYetSupported: readonly string[] = [
  * @returns One sentence that names the field, without any value of `auth`; null if all is well.
  */
 export function checkAiProxy(conf: AiProxyConf): string | null {
-  return checkSupported(conf) ?? checkEndpoint(conf) ?? checkCredentials(conf);
+  return checkSupported(conf) ?? checkReferences(conf, '') ?? checkEndpoint(conf) ?? checkCredentials(conf);
 }
 
 function checkSupported(conf: AiProxyConf): string | null {
@@ -105,6 +105,21 @@ function checkSupported(conf: AiProxyConf): string | null {
     let value: unknown = conf;
     for (const key of field.split('.')) value = isJsonObject(value) ? value[key] : undefined;
     if (value !== undefined) return `${field} is not supported by this version of Weir`;
+  }
+  return null;
+}
+
+/** A reference that nobody resolves would go to the provider as if it were the secret itself. */
+function checkReferences(value: unknown, path: string): string | null {
+  if (typeof value === 'string') {
+    return /^\$(?:env|secret):\/\//i.test(value)
+      ? `${path}: references such as $env:// and $secret:// are not supported by this version of Weir`
+      : null;
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  for (const [key, member] of Object.entries(value)) {
+    const fault = checkReferences(member, path === '' ? key : `${path}.${key}`);
+    if (fault !== null) return fault;
   }
   return null;
 }

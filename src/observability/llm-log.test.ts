@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -40,6 +40,18 @@ const base = {
   route_id: 'ai-proxy-route',
   status: 200,
 } satisfies LlmLogRecord;
+
+test('the file may hold prompts, so that nobody but its owner can read it, also after a rotation', async () => {
+  const path = join(directory, 'private.log');
+  const log = openLlmLog(path, options);
+  log.write(base);
+  await log.flush();
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  await rename(path, `${path}.1`);
+  log.reopen();
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  await log.close();
+});
 
 test('the summary has the names and types of the loggers of APISIX', () => {
   assert.deepEqual(toLlmSummary(facts), {

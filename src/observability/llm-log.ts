@@ -36,7 +36,10 @@ export interface LlmLog {
 
 const RETRY_OPEN_MS = 60_000;
 
-/** Makes the log of LLM calls. Nothing is opened yet: without a record there is no file. */
+/**
+ * Makes the log of LLM calls. Nothing is opened yet: without a record there is no file. As it may hold prompts, only its
+ * owner can read it.
+ */
 export function openLlmLog(path: string, options: LogFileOptions): LlmLog {
   return new LazyLlmLog(path, options);
 }
@@ -51,7 +54,7 @@ class LazyLlmLog implements LlmLog {
 
   constructor(path: string, options: LogFileOptions) {
     this.#path = path;
-    this.#options = options;
+    this.#options = { ...options, mode: 0o600 };
   }
 
   write(record: LlmLogRecord): void {

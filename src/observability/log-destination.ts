@@ -16,26 +16,28 @@ export function isStandardStream(path: string): boolean {
 /**
  * Opens a log destination for appending. The directory of a file is created.
  *
+ * @param mode - Permissions of a file that is not there yet, less what the umask takes away.
+ * @param mode - Permissions of a file that is created, less the umask.
  * @returns A file descriptor; 1 or 2 for a standard stream that is not a pipe.
  * @throws Error naming the path and the reason.
  */
-export function openLogDestination(path: string): number {
+export function openLogDestination(path: string, mode: number): number {
   const stream = standardStreams.get(path);
   if (stream !== undefined) return openStandardStream(path, stream);
   try {
-    return openFile(path);
+    return openFile(path, mode);
   } catch (error) {
     throw new Error(`cannot open the log file ${path}: ${systemErrorText(error)}`, { cause: error });
   }
 }
 
-function openFile(path: string): number {
+function openFile(path: string, mode: number): number {
   try {
-    return openSync(path, 'a');
+    return openSync(path, 'a', mode);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
     mkdirSync(dirname(path), { recursive: true });
-    return openSync(path, 'a');
+    return openSync(path, 'a', mode);
   }
 }
 

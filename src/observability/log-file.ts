@@ -21,12 +21,15 @@ export interface LogFileOptions {
   readonly flushIntervalMs?: number;
   /** What may wait in memory for a destination that takes nothing; newer lines are dropped. Default 8 MiB. */
   readonly maxPendingBytes?: number;
+  /** Permissions of a file that is made, less what the umask takes away. Default 0o644. */
+  readonly mode?: number;
   /** Told when lines cannot be written, at most once a minute, and when it works again. */
   readonly log: Log;
 }
 
 const DEFAULT_FLUSH_INTERVAL_MS = 100;
 const DEFAULT_MAX_PENDING_BYTES = 8 * 1024 * 1024;
+const DEFAULT_MODE = 0o644;
 const REPORT_INTERVAL_MS = 60_000;
 const CLOSE_DEADLINE_MS = 1000;
 /** Linux's PIPE_BUF: writes up to this size to a pipe are never mixed with another thread's (pipe(7)). */
@@ -58,6 +61,7 @@ class BufferedLogFile implements LogFile {
   readonly #batchBytes: number;
   readonly #flushIntervalMs: number;
   readonly #maxPendingBytes: number;
+  readonly #mode: number;
   #stream: SonicBoom;
   #batch = '';
   #batchLines = 0;
@@ -77,6 +81,7 @@ class BufferedLogFile implements LogFile {
     this.#batchBytes = isStandardStream(path) ? Math.min(options.bufferBytes, PIPE_ATOMIC_BYTES) : options.bufferBytes;
     this.#flushIntervalMs = options.flushIntervalMs ?? DEFAULT_FLUSH_INTERVAL_MS;
     this.#maxPendingBytes = options.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES;
+    this.#mode = options.mode ?? DEFAULT_MODE;
     this.#stream = this.#openStream();
   }
 
@@ -122,7 +127,7 @@ class BufferedLogFile implements LogFile {
 
   #openStream(): SonicBoom {
     const stream = new sonicBoom.SonicBoom({
-      fd: openLogDestination(this.#path),
+      fd: openLogDestination(this.#path, this.#mode),
       maxLength: this.#maxPendingBytes,
       maxWrite: isStandardStream(this.#path) ? PIPE_ATOMIC_BYTES : MAX_JOINED_BYTES,
     });

@@ -36,10 +36,6 @@ function errorReply(error: WeirError): Reply {
       return jsonReply(error.status, { message: error.message });
     case 'error_msg':
       return jsonReply(error.status, { error_msg: error.message });
-    case 'openai':
-      return jsonReply(error.status, {
-        error: { message: error.message, type: `${error.blame}_error`, code: error.code.toLowerCase() },
-      });
     case 'none':
       return { status: error.status, fields: [], body: '' };
   }

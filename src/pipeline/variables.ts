@@ -27,7 +27,6 @@ const logVariables: ReadonlyMap<string, LogGetter> = new Map<string, LogGetter>(
   ['time_iso8601', () => timeIso8601(Date.now())],
   ['msec', () => msec(Date.now())],
   ['pid', () => pid],
-  ['pipe', (ctx) => (ctx.exchange.requestNumber > 1 ? 'p' : '.')],
   ['document_uri', (ctx) => ctx.path],
   ['realip_remote_addr', (ctx) => ctx.exchange.connection.remoteAddress],
   ['route_id', (ctx) => ctx.route?.id],
@@ -46,8 +45,8 @@ const logVariables: ReadonlyMap<string, LogGetter> = new Map<string, LogGetter>(
   ['apisix_upstream_response_time', (ctx) => perAttempt(ctx, (attempt) => upstreamMilliseconds(ctx, attempt))],
 
   ['request_type', (ctx) => ctx.llm?.requestType ?? 'traditional_http'],
-  ['request_llm_model', (ctx) => ctx.llm?.requestModel ?? ''],
-  ['llm_model', (ctx) => ctx.llm?.model ?? ''],
+  ['request_llm_model', (ctx) => toBytes(ctx.llm?.requestModel ?? '')],
+  ['llm_model', (ctx) => toBytes(ctx.llm?.model ?? '')],
   ['llm_time_to_first_token', (ctx) => ctx.llm?.timeToFirstTokenMs ?? 0],
   ['llm_prompt_tokens', (ctx) => ctx.llm?.usage.promptTokens ?? 0],
   ['llm_completion_tokens', (ctx) => ctx.llm?.usage.completionTokens ?? 0],
@@ -55,13 +54,13 @@ const logVariables: ReadonlyMap<string, LogGetter> = new Map<string, LogGetter>(
   ['llm_stream', (ctx) => String(ctx.llm?.requestType === 'ai_stream')],
   ['llm_has_tool_calls', (ctx) => String(ctx.llm?.hasToolCalls ?? false)],
   ['llm_tool_count', (ctx) => ctx.llm?.toolCount ?? 0],
-  ['llm_end_user_id', (ctx) => ctx.llm?.endUserId ?? ''],
+  ['llm_end_user_id', (ctx) => toBytes(ctx.llm?.endUserId ?? '')],
   ['llm_cache_read_input_tokens', (ctx) => ctx.llm?.usage.cacheReadInputTokens ?? 0],
   ['llm_cache_creation_input_tokens', (ctx) => ctx.llm?.usage.cacheCreationInputTokens ?? 0],
   ['llm_reasoning_tokens', (ctx) => ctx.llm?.usage.reasoningTokens ?? 0],
   // No plugin of this version moderates content; APISIX prints the same without one.
   ['llm_content_risk_level', () => ''],
-  ['llm_response_text', (ctx) => ctx.llm?.responseText ?? ''],
+  ['llm_response_text', (ctx) => toBytes(ctx.llm?.responseText ?? '')],
 ]);
 
 /** Names to suggest when a format uses one that does not exist. */
@@ -137,6 +136,11 @@ function sentField(ctx: RequestContext, name: string): string | undefined {
   const fields = ctx.exchange.sentFields;
   for (let i = 0; i < fields.length; i += 2) if (fields[i]?.toLowerCase() === name) return fields[i + 1];
   return undefined;
+}
+
+/** Text out of JSON as UTF-8, one character a byte, which is how everything else of a log line comes. */
+function toBytes(text: string): string {
+  return /[^\x00-\x7f]/.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
 }
 
 function basicUser(authorization: string | undefined): string | undefined {

@@ -3,15 +3,16 @@ import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import { toNodeListens } from '../config/static/listen.ts';
 import type { GatewayPaths } from './configuration.ts';
 import { ListenError, probeListenAddress } from './listen-probe.ts';
-import { claimPidFile, findRunningGateway, type PidFile } from './pid-file.ts';
+import { findRunningGateway } from './pid-file.ts';
 
 /**
  * Makes sure that no other gateway runs on this prefix and that nobody holds a port that the configuration asks for,
- * before anything of the prefix is touched. Then the prefix is this process's.
+ * before anything of the prefix is touched. Of two starts in the same instant both may pass; the store's lock then lets
+ * one of them in.
  *
  * @throws CommandError with one line that says what is in the way.
  */
-export async function claimPrefix({ prefix, pidFile }: GatewayPaths, config: GatewayConfig): Promise<PidFile> {
+export async function refuseSecondStart({ prefix, pidFile }: GatewayPaths, config: GatewayConfig): Promise<void> {
   const running = findRunningGateway(pidFile);
   const other = running && `a gateway with pid ${running.pid} runs on this prefix, \`weir stop -p ${prefix}\` ends it`;
   const listens = toNodeListens(config.apisix.node_listen);
@@ -23,5 +24,4 @@ export async function claimPrefix({ prefix, pidFile }: GatewayPaths, config: Gat
     throw error;
   }
   if (other) throw new CommandError(other);
-  return claimPidFile(pidFile);
 }

@@ -30,13 +30,15 @@ export interface RunningGateway {
  * a killed gateway left behind.
  *
  * @param file - Absolute path; missing folders are made. A stale file is replaced.
- * @throws When the file cannot be written, and EEXIST when another gateway starts in the same instant.
+ * Call it when no other gateway can run on the same prefix (the store is open).
+ *
+ * @throws When the file cannot be written.
  */
 export function claimPidFile(file: string): PidFile {
   mkdirSync(dirname(file), { recursive: true });
   rmSync(file, { force: true });
   const descriptor = openSync(file, 'wx', 0o644);
-  writeSync(descriptor, `${process.pid}\n`);
+  writeNumber(descriptor, file);
   const { dev, ino } = fstatSync(descriptor);
   return {
     release: () => {
@@ -64,6 +66,15 @@ export function findRunningGateway(file: string): RunningGateway | undefined {
     return isAlive() ? { pid, isAlive } : undefined;
   } finally {
     closeSync(descriptor);
+  }
+}
+
+function writeNumber(descriptor: number, file: string): void {
+  try {
+    writeSync(descriptor, `${process.pid}\n`);
+  } catch (cause) {
+    // The system's own message names no file when it is a write that fails, as on a full disk.
+    throw new Error(`cannot write ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 

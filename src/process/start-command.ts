@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type GatewayPaths, readConfiguration } from './configuration.ts';
-import { claimPrefix } from './exclusive-start.ts';
+import { refuseSecondStart } from './exclusive-start.ts';
 import { formatStartBanner } from './start-banner.ts';
 import { type GatewayParts, Supervisor } from './supervisor.ts';
 
@@ -22,7 +22,7 @@ const fatalFlushMs = 1000;
 const echoMs = 300;
 
 /** In the sources and in the package it lies beside the folder of this file. */
-const shippedConfiguration = new URL('../../conf/config.yaml', import.meta.url);
+const shippedConfiguration = new URL('../../conf/config.default.yaml', import.meta.url);
 
 /**
  * `weir start`: runs a gateway in the foreground, until a signal ends it.
@@ -39,9 +39,7 @@ export async function runGateway(options: StartOptions): Promise<void> {
     print(`wrote ${paths.configFile}: the default configuration, with comments`);
   }
   const loaded = readConfiguration(paths, parts.checkAccessLogFormat);
-  const pidFile = await claimPrefix(paths, loaded.config);
-  process.once('exit', () => pidFile.release());
-
+  await refuseSecondStart(paths, loaded.config);
   const supervisor = await Supervisor.start({ paths, parts, loaded });
   process.on('uncaughtException', (fault) => {
     setTimeout(() => process.exit(1), fatalFlushMs);

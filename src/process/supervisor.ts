@@ -13,6 +13,7 @@ import type { ResourceChange, StoreState, WritableStore } from '../config/store/
 import { ConfigurationMirror } from './configuration-mirror.ts';
 import { type AccessLogFormatCheck, type GatewayPaths, readConfiguration } from './configuration.ts';
 import { probeListenAddress } from './listen-probe.ts';
+import { claimPidFile } from './pid-file.ts';
 import { createGatewayLog, type GatewayLog } from '../observability/gateway-log.ts';
 import type { StartBanner } from './start-banner.ts';
 import { createWorkerPool, type WorkerPool } from './worker-pool.ts';
@@ -61,7 +62,8 @@ export class Supervisor {
   #ended: Promise<void> | undefined;
 
   /**
-   * Starts everything. Whoever else might hold the ports has been ruled out before (exclusive-start.ts).
+   * Starts everything and writes the pid file, which goes with the process. Whoever else might hold the ports has been
+   * ruled out before (exclusive-start.ts).
    *
    * @throws ListenError, StoreError, ConfigFileError or what a worker threw; then nothing is left running.
    */
@@ -70,6 +72,9 @@ export class Supervisor {
     const log = openLog(paths, loaded.config);
     try {
       const store = await openEmbeddedStore({ file: join(paths.prefix, 'data', 'weir.db'), log });
+      // Only now: two that start in the same instant would replace each other's file, and one process at most has the store.
+      const pidFile = claimPidFile(paths.pidFile);
+      process.once('exit', () => pidFile.release());
       const supervisor = new Supervisor(options, { log, store, state: await store.load() });
       try {
         await supervisor.#startAll();
@@ -259,8 +264,9 @@ export class Supervisor {
     return ensured;
   }
 
+  /** Notes as well are warnings here: the default level of the log would hide which keys have no effect. */
   #logNotices({ warnings }: LoadedConfig): void {
-    for (const { level, message } of warnings) this.#log[level](message);
+    for (const { message } of warnings) this.#log.warn(message);
   }
 }
 

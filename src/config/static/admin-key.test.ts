@@ -75,7 +75,7 @@ for (const [name, empty] of [
 }
 
 test('the shipped conf/config.yaml takes a key', (t) => {
-  const shipped = readFileSync(new URL('../../../conf/config.yaml', import.meta.url), 'utf8');
+  const shipped = readFileSync(new URL('../../../conf/config.default.yaml', import.meta.url), 'utf8');
   const at = place(t, shipped.replace(/key: '[0-9a-f]*'/, "key: ''"));
   const { generated } = ensure(at);
   assert.equal(keyIn(at.file), generated?.key);

@@ -121,7 +121,7 @@ function readText(file: string): string {
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     const sentence = missing
-      ? 'there is no such file. Create it (an empty file means all defaults; the package of Weir brings a commented conf/config.yaml) or name another with -c'
+      ? 'there is no such file. Create it (an empty file means all defaults; the package of Weir brings a commented conf/config.default.yaml) or name another with -c'
       : `the file cannot be read: ${error instanceof Error ? error.message : String(error)}`;
     const problem = { file, line: null, column: null, key: null, expected: 'a readable file' };
     throw new ConfigFileError(problem, sentence, { cause: error });

@@ -84,7 +84,7 @@ export const gatewayConfigSchema = {
         disable_upstream_healthcheck: {
           type: 'boolean',
           default: false,
-          description: 'Switch off all health checks of upstreams.',
+          description: 'Accepted; without effect, because this version has no health checks.',
         },
         max_post_args_readable_size: {
           type: 'integer',
@@ -101,7 +101,7 @@ export const gatewayConfigSchema = {
           type: 'integer',
           minimum: 1,
           default: 5,
-          description: 'Seconds to wait for the resolution of a name.',
+          description: 'Accepted; without effect: the `timeout` of a plugin covers the resolution of names.',
         },
       },
     },
@@ -320,7 +320,7 @@ export const gatewayConfigSchema = {
       type: 'object',
       additionalProperties: { type: 'object' },
       default: {},
-      description: 'Settings of plugins for the whole gateway, by name of the plugin.',
+      description: 'Accepted; without effect, because no plugin of this version has settings for the whole gateway.',
     },
     weir: {
       type: 'object',

@@ -73,7 +73,7 @@ for (const [name, text] of [
 }
 
 test('the shipped conf/config.yaml says the defaults', () => {
-  const shipped = new URL('../../../conf/config.yaml', import.meta.url).pathname;
+  const shipped = new URL('../../../conf/config.default.yaml', import.meta.url).pathname;
   const { config, warnings } = loadGatewayConfig({ file: shipped, environment: {} });
   assert.deepEqual(warnings, []);
   const [admin] = config.deployment.admin.admin_key;
@@ -434,7 +434,7 @@ test('a file that is missing, unreadable or not text is named, with what to do',
   assert.throws(() => loadGatewayConfig({ file: missing, environment: {} }), {
     name: 'ConfigFileError',
     line: null,
-    message: `${missing}: there is no such file. Create it (an empty file means all defaults; the package of Weir brings a commented conf/config.yaml) or name another with -c`,
+    message: `${missing}: there is no such file. Create it (an empty file means all defaults; the package of Weir brings a commented conf/config.default.yaml) or name another with -c`,
   });
   assert.throws(() => loadGatewayConfig({ file: directory, environment: {} }), {
     message: `${directory}: the file cannot be read: EISDIR: illegal operation on a directory, read`,
@@ -461,6 +461,12 @@ const warnings: { text: string; at: string; message: string }[] = [
     text: 'admin_listen:\n  port: 1',
     at: '1:1',
     message: 'admin_listen: unknown key, it has no effect; it belongs at deployment.admin.admin_listen',
+  },
+  {
+    text: 'apisix: {enable_admin_cors: true}',
+    at: '1:10',
+    message:
+      'apisix.enable_admin_cors: unknown key, it has no effect; it belongs at deployment.admin.enable_admin_cors',
   },
   { text: 'apisix: {toString: 1}', at: '1:10', message: 'apisix.toString: unknown key, it has no effect' },
   {

@@ -68,12 +68,12 @@ function* keysOf(schema: SettingSchema, path: ConfigPath): Generator<ConfigPath>
 
 function suggest(path: ConfigPath, known: readonly string[]): string {
   const name = String(path.at(-1));
+  const elsewhere = [...keysOf(gatewayConfigSchema, [])].find((other) => other.at(-1) === name);
+  if (elsewhere) return `; it belongs at ${formatPath(elsewhere)}`;
   const parent = formatPath(path.slice(0, -1));
   const ignoredHere = ignoredKeys
     .filter((key) => key.slice(0, Math.max(0, key.lastIndexOf('.'))) === parent)
     .map((key) => key.slice(key.lastIndexOf('.') + 1));
   const nearest = nearestName(name, [...known, ...ignoredHere]);
-  const elsewhere = [...keysOf(gatewayConfigSchema, [])].find((other) => other.at(-1) === name);
-  if (nearest === null && elsewhere) return `; it belongs at ${formatPath(elsewhere)}`;
   return nearest === null ? '' : `; did you mean ${formatPath([...path.slice(0, -1), nearest])}?`;
 }
