@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { isatty } from 'node:tty';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Log } from './base/log.ts';
 import { silentLog } from './base/log.ts';
@@ -55,7 +56,8 @@ class TrafficWorker {
       file: resolve(start.prefix, error_log),
       level: error_log_level,
       alsoStderr: true,
-      colour: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
+      // A thread's process.stderr is a pipe to the main thread and never says that it is a terminal.
+      colour: isatty(2) && process.env['NO_COLOR'] === undefined,
       thread: `w${start.workerIndex}`,
     });
     this.#llmLog = openLlmLog(resolve(start.prefix, 'logs/llm.log'), {

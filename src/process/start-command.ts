@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type GatewayPaths, readConfiguration } from './configuration.ts';
-import { refuseSecondStart } from './exclusive-start.ts';
+import { refuseSecondStart } from './refuse-second-start.ts';
 import { formatStartBanner } from './start-banner.ts';
 import { type GatewayParts, Supervisor } from './supervisor.ts';
 

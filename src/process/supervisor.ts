@@ -63,7 +63,7 @@ export class Supervisor {
 
   /**
    * Starts everything and writes the pid file, which goes with the process. Whoever else might hold the ports has been
-   * ruled out before (exclusive-start.ts).
+   * ruled out before (refuse-second-start.ts).
    *
    * @throws ListenError, StoreError, ConfigFileError or what a worker threw; then nothing is left running.
    */

@@ -247,8 +247,10 @@ export const gatewayConfigSchema = {
             },
             admin_key: {
               type: 'array',
+              secret: true,
               items: {
                 type: 'object',
+                secret: true,
                 required: ['name', 'role'],
                 properties: {
                   name: { type: 'string', minLength: 1, description: 'Who holds the key.' },

@@ -362,6 +362,17 @@ const errors: { text: string; at: string; message: string }[] = [
     message: 'deployment.admin.admin_key[0].key: expected a string, got something else (not shown: it is a credential)',
   },
   {
+    text: 'deployment: {admin: {admin_key: sk-1}}',
+    at: '1:33',
+    message: 'deployment.admin.admin_key: expected a list, got something else (not shown: it is a credential)',
+  },
+  {
+    text: 'deployment: {admin: {admin_key: [sk-1]}}',
+    at: '1:34',
+    message:
+      'deployment.admin.admin_key[0]: expected a mapping with name and role, got something else (not shown: it is a credential)',
+  },
+  {
     text: 'deployment: {admin: {admin_key: [{key: x, role: admin}]}}',
     at: '1:34',
     message: 'deployment.admin.admin_key[0].name: expected a string that is not empty, got nothing',
