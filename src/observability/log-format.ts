@@ -1,4 +1,4 @@
-import { nearestName } from '../config/static/nearest-name.ts';
+import { nearestName } from '../base/nearest-name.ts';
 import { logEscapes, type LogEscape } from './log-escape.ts';
 
 /** Reads one variable from a record. `undefined`: this record has no such value. */

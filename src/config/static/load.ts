@@ -2,7 +2,7 @@ import { checkConfig } from './check-config.ts';
 import { type ConfigPath, formatPath, positionOf, positionOfKey, readConfigSource } from './config-source.ts';
 import { type GatewayConfig, gatewayConfigSchema } from './gateway-config.ts';
 import { ignoredKeys } from './ignored-keys.ts';
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '../../base/nearest-name.ts';
 import { readValue } from './read-value.ts';
 import type { SettingSchema } from './setting-schema.ts';
 import { type Environment, substituteVariables } from './substitute.ts';

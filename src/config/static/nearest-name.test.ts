@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '../../base/nearest-name.ts';
 
 const rows: [string, string[], string | null][] = [
   ['node_listn', ['node_listen', 'router'], 'node_listen'],
