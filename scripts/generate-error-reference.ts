@@ -22,6 +22,7 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   LLM_BODY_SYNTAX: 'The body is no JSON, not UTF-8, or nested too deeply.',
   LLM_NO_PROTOCOL: 'The body is `{}`, `[]`, a number, a string, `true`, `false` or `null`.',
   LLM_PROTOCOL_UNSUPPORTED: 'The provider does not speak the protocol of this request.',
+  SHUTTING_DOWN: 'The gateway was stopped, or its time to finish ran out. In a stream: the last event.',
   ROUTE_WITHOUT_TARGET: 'The route has no plugin that forwards requests, or the plugin is disabled or filtered out.',
   INTERNAL: 'A fault in Weir. The error log has the stack and the request id.',
   UPSTREAM_DNS: 'The name of the provider does not resolve.',

@@ -26,6 +26,7 @@ import { createResolver } from './upstream/resolver.ts';
 import { productToken } from './base/version.ts';
 
 const mebibyte = 1024 * 1024;
+const lastBytesMs = 250;
 
 /** What config.yaml makes of a worker. A reload makes a new one; requests that run keep the old one to their end. */
 interface Runtime {
@@ -121,7 +122,11 @@ class TrafficWorker {
   async #drain(deadlineMs: number): Promise<void> {
     clearTimeout(this.#cutTimer);
     this.#cutTimer = setTimeout(() => {
-      for (const listener of this.#listeners) listener.destroy();
+      for (const listener of this.#listeners) listener.cut();
+      // Their last bytes are on the way; a client that does not take them is not waited for.
+      this.#cutTimer = setTimeout(() => {
+        for (const listener of this.#listeners) listener.destroy();
+      }, lastBytesMs);
     }, deadlineMs);
     if (this.#draining) return;
     this.#draining = true;

@@ -209,12 +209,12 @@ describe('a connection that stays open over `weir reload`', { timeout: 20_000 },
   });
 });
 
-describe('a request that the end of the gateway cuts', { timeout: 20_000 }, () => {
+describe('a stream that the end of the gateway cuts', { timeout: 20_000 }, () => {
   for (const [how, config] of [
     ['weir stop', {}],
     ['weir.shutdown_timeout', { weir: { shutdown_timeout: '100ms' } }],
   ] as const) {
-    test(`by ${how} is in the access log`, async () => {
+    test(`by ${how} ends with an error event and is in the access log`, async () => {
       await using own = await startGateway({ config, routes: { hung: { ...routeTo(raw.url, 'x'), uri: '/hung' } } });
       raw.answer = ({ socket }) => socket.write(chunkedHead + chunk(textEvent('first')).toString());
       const open = await openCall(`${own.url}/hung`, { body: { stream: true, messages: [] } });
@@ -222,7 +222,12 @@ describe('a request that the end of the gateway cuts', { timeout: 20_000 }, () =
       if (how === 'weir stop') await run(process.execPath, [commandLine, 'stop', '-p', own.prefix]);
       else assert.equal(await own.stop('SIGTERM'), 0);
       const [line = ''] = await own.accessLog('/hung');
-      assert.match(line, /"POST \/hung HTTP\/1.1" 499 /);
+      assert.match(line, /"POST \/hung HTTP\/1.1" 200 /);
+      const { text, complete } = await open.finish();
+      const [first, error = '', ...rest] = text.split('\n\n');
+      assert.deepEqual([`${first}\n\n`, rest, complete], [textEvent('first'), [''], true]);
+      const event = JSON.parse(error.replace(/^data: /, '')) as { error: { code: unknown } };
+      assert.equal(event.error.code, 'SHUTTING_DOWN');
     });
   }
 });

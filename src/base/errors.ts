@@ -68,6 +68,12 @@ export const errorTable = {
     message: 'provider {} does not support {} protocol (supported: {})',
   },
 
+  SHUTTING_DOWN: {
+    ...gateway,
+    status: 503,
+    shape: 'error_msg',
+    message: 'the gateway was stopped before the answer was complete',
+  },
   ROUTE_WITHOUT_TARGET: {
     ...gateway,
     status: 502,

@@ -21,3 +21,14 @@ export const silentLog: Log = {
   info: () => {},
   debug: () => {},
 };
+
+/** A log that adds these fields to everything that is said. */
+export function withFields(log: Log, fields: LogFields): Log {
+  return {
+    error: (message, more) => log.error(message, { ...fields, ...more }),
+    warn: (message, more) => log.warn(message, { ...fields, ...more }),
+    notice: (message, more) => log.notice(message, { ...fields, ...more }),
+    info: (message, more) => log.info(message, { ...fields, ...more }),
+    debug: (message, more) => log.debug(message, { ...fields, ...more }),
+  };
+}

@@ -54,6 +54,8 @@ export class Exchange {
   bytesSent = 0;
   /** The client left before the answer was complete. Called once. */
   onAbort: (() => void) | null = null;
+  /** The gateway ends now: the handler may still complete the answer, at once, in a way that says so. Called once. */
+  onCut: (() => void) | null = null;
   /** The socket can take more after {@link write} returned false. */
   onDrain: (() => void) | null = null;
   aborted = false;

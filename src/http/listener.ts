@@ -15,7 +15,9 @@ export interface Listener {
   reconfigure(options: ServerConnectionOptions): void;
   /** Accepts no more, closes idle connections; resolves when the last running exchange has been answered. */
   drain(): Promise<void>;
-  /** Cuts everything at once. */
+  /** Ends running exchanges now, those that can with bytes that say so; the others are cut. */
+  cut(): void;
+  /** Closes every connection at once. */
   destroy(): void;
 }
 
@@ -51,6 +53,9 @@ export function listen(address: ListenAddress, initialOptions: ServerConnectionO
           for (const connection of connections) connection.reconfigure(newOptions);
         },
         drain: () => drain(server, connections),
+        cut: () => {
+          for (const connection of connections) connection.cut();
+        },
         destroy: () => {
           server.close();
           for (const connection of connections) connection.destroy();

@@ -112,6 +112,14 @@ export class ServerConnection implements ExchangeConnection, Expirable {
     else this.#socket.destroy();
   }
 
+  /** The gateway ends now: whoever answers may say so in its last bytes; what nobody answers is cut. */
+  cut(): void {
+    this.closing = true;
+    const exchange = this.#exchange;
+    if (exchange?.onCut) exchange.onCut();
+    else if (!this.#lingering) this.#socket.destroy();
+  }
+
   // ---- ExchangeConnection -------------------------------------------------------------------------------------------
 
   send(data: string | Buffer): boolean {

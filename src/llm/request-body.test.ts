@@ -50,6 +50,7 @@ describe('a request body', () => {
     { name: 'that stops in the middle', bytes: '{"a":', code: 'LLM_BODY_SYNTAX', status: 400 },
     { name: 'with something behind it', bytes: '{"a":1} x', code: 'LLM_BODY_SYNTAX', status: 400 },
     { name: 'that is not UTF-8', bytes: Buffer.from('{"a":"\xff"}', 'latin1'), code: 'LLM_BODY_SYNTAX', status: 400 },
+    { name: 'that begins with a byte order mark', bytes: '\ufeff{"a":1}', code: 'LLM_BODY_SYNTAX', status: 400 },
     { name: 'that is a number', bytes: '5', code: 'LLM_NO_PROTOCOL', status: 400 },
     { name: 'that is a string', bytes: '"messages"', code: 'LLM_NO_PROTOCOL', status: 400 },
     { name: 'that is null', bytes: 'null', code: 'LLM_NO_PROTOCOL', status: 400 },

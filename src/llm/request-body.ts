@@ -51,6 +51,10 @@ export function isJsonContentType(contentType: string | undefined): boolean {
  */
 export function parseRequestBody(bytes: Uint8Array): RequestBody | WeirError {
   if (bytes.length === 0) return new WeirError('LLM_BODY_EMPTY');
+  // The parser would complain of a character that nobody can see.
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) {
+    return new WeirError('LLM_BODY_SYNTAX', ['it begins with a byte order mark']);
+  }
   // RFC 8259 section 8.1. Decoding would replace the bytes, and what is re-encoded would no longer be what came.
   if (!isUtf8(bytes)) return new WeirError('LLM_BODY_SYNTAX', ['it is not valid UTF-8']);
   try {

@@ -265,8 +265,11 @@ export class Supervisor {
   }
 
   /** Notes as well are warnings here: the default level of the log would hide which keys have no effect. */
-  #logNotices({ warnings }: LoadedConfig): void {
+  #logNotices({ config, warnings }: LoadedConfig): void {
     for (const { message } of warnings) this.#log.warn(message);
+    const all = this.#options.parts.catalogue(undefined);
+    const unknown = (config.plugins ?? []).filter((name) => all.get(name) === undefined);
+    if (unknown.length > 0) this.#log.warn(`plugins: this version of Weir does not have ${unknown.join(', ')}`);
   }
 }
 

@@ -59,6 +59,7 @@ export class Attempt implements ResponseHandler {
       this.#resolve = resolve;
       exchange.onAbort = () => this.#onClientGone();
       exchange.onDrain = () => this.#call?.resume();
+      exchange.onCut = () => this.#onGatewayEnds();
       const { pool, wire, use } = this.#outgoing;
       this.#call = pool.call(wire, use, this);
     });
@@ -191,6 +192,11 @@ export class Attempt implements ResponseHandler {
     if (held.length > 0) this.#relay(Buffer.concat(held));
   }
 
+  #onGatewayEnds(): void {
+    this.#call?.abort();
+    this.onError(new WeirError('SHUTTING_DOWN'));
+  }
+
   #onClientGone(): void {
     this.#call?.abort();
     this.#finishRecord();
@@ -215,6 +221,7 @@ export class Attempt implements ResponseHandler {
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
     exchange.onAbort = null;
     exchange.onDrain = null;
+    exchange.onCut = null;
     this.#resolve(failure);
   }
 }

@@ -1,4 +1,4 @@
-import type { Log } from '../base/log.ts';
+import { withFields, type Log } from '../base/log.ts';
 import type { Route } from '../config/route.ts';
 import type { StoredResource } from '../config/store/store.ts';
 import { compilePipeline, type Pipeline } from '../pipeline/compile.ts';
@@ -60,7 +60,8 @@ export class SnapshotCompiler {
     if (route.status === 0) return null;
     try {
       const { findPlugin, env, routerMode } = this.#options;
-      const pipeline = compilePipeline(route.plugins ?? {}, findPlugin, env);
+      const configurationLog = withFields(env.configurationLog, { route_id: resource.id });
+      const pipeline = compilePipeline(route.plugins ?? {}, findPlugin, { ...env, configurationLog });
       const entry = {
         id: resource.id,
         value: { id: resource.id, name: route.name ?? '', pipeline },
