@@ -191,7 +191,7 @@ class TrafficWorker {
       }),
       log,
     });
-    return new Pools(connector, this.#deadlines);
+    return new Pools({ connector, deadlines: this.#deadlines });
   }
 
   #createAccessLog({ nginx_config: { http } }: GatewayConfig): Gateway['writeAccessLog'] {

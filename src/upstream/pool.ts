@@ -19,25 +19,31 @@ export interface PoolKey {
 }
 
 // A connection pins an address; a name that moves is followed at the latest after this long.
-const maxLifetimeMs = 5 * 60_000;
+const defaultLifetimeMs = 5 * 60_000;
+
+/** The parts of a worker that its pools share. */
+interface PoolParts {
+  readonly connector: Connector;
+  readonly deadlines: Deadlines;
+  /** A connection older than this is not used for another request. Default 5 minutes. */
+  readonly maxLifetimeMs?: number;
+}
 
 /** Keep-alive connections of one worker to one origin. */
 export class Pool implements ConnectionOwner {
   readonly key: PoolKey;
   readonly connector: Connector;
-  readonly deadlines: Deadlines;
+  readonly #deadlines: Deadlines;
+  readonly #maxLifetimeMs: number;
+  #closed = false;
   // Last in, first out: the warmest connection is used first and the surplus ages out.
   #idle: UpstreamConnection[] = [];
 
-  constructor(key: PoolKey, connector: Connector, deadlines: Deadlines) {
+  constructor(key: PoolKey, { connector, deadlines, maxLifetimeMs = defaultLifetimeMs }: PoolParts) {
     this.key = key;
     this.connector = connector;
-    this.deadlines = deadlines;
-  }
-
-  /** Idle connections now. */
-  get idleCount(): number {
-    return this.#idle.length;
+    this.#deadlines = deadlines;
+    this.#maxLifetimeMs = maxLifetimeMs;
   }
 
   /** Sends a request. `handler` is never called before this has returned. */
@@ -53,12 +59,12 @@ export class Pool implements ConnectionOwner {
   }
 
   adopt(socket: Socket, address: string): UpstreamConnection {
-    return new UpstreamConnection(socket, { address, owner: this, deadlines: this.deadlines });
+    return new UpstreamConnection(socket, { address, owner: this, deadlines: this.#deadlines });
   }
 
   onIdle(connection: UpstreamConnection, use: PoolUse): void {
-    const tooOld = performance.now() - connection.openedAt > maxLifetimeMs;
-    if (!use.keepAlive || tooOld || this.#idle.length >= use.maxIdle) {
+    const tooOld = performance.now() - connection.openedAt > this.#maxLifetimeMs;
+    if (this.#closed || !use.keepAlive || tooOld || this.#idle.length >= use.maxIdle) {
       connection.destroy();
       return;
     }
@@ -73,19 +79,18 @@ export class Pool implements ConnectionOwner {
 
   /** Closes the idle connections; running ones end with their answer. */
   close(): void {
+    this.#closed = true;
     for (const connection of this.#idle.splice(0)) connection.destroy();
   }
 }
 
 /** All pools of a worker. They outlive configuration changes, so that an edit of a route drops no warm connection. */
 export class Pools {
-  #connector: Connector;
-  #deadlines: Deadlines;
-  #pools = new Map<string, Pool>();
+  readonly #parts: PoolParts;
+  readonly #pools = new Map<string, Pool>();
 
-  constructor(connector: Connector, deadlines: Deadlines) {
-    this.#connector = connector;
-    this.#deadlines = deadlines;
+  constructor(parts: PoolParts) {
+    this.#parts = parts;
   }
 
   /** The pool of this key, made at first use. Looked up when configuration is compiled, not per request. */
@@ -93,7 +98,7 @@ export class Pools {
     const name = `${originKey(key.origin)} ${key.verifyTls ? 'verified' : 'unverified'}`;
     let pool = this.#pools.get(name);
     if (pool === undefined) {
-      pool = new Pool(key, this.#connector, this.#deadlines);
+      pool = new Pool(key, this.#parts);
       this.#pools.set(name, pool);
     }
     return pool;
