@@ -61,11 +61,7 @@ class TrafficWorker {
       colour: isatty(2) && process.env['NO_COLOR'] === undefined,
       thread: `w${start.workerIndex}`,
     });
-    this.#llmLog = openLlmLog(resolve(start.prefix, 'logs/llm.log'), {
-      bufferBytes: 16 * 1024,
-      mode: 0o600,
-      log: this.#log,
-    });
+    this.#llmLog = openLlmLog(resolve(start.prefix, 'logs/llm.log'), { bufferBytes: 16 * 1024, log: this.#log });
     this.#runtime = this.#createRuntime(start.config, (compiler) => new SnapshotHolder(compiler, start.state));
   }
 
