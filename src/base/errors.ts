@@ -68,6 +68,21 @@ export const errorTable = {
     message: 'provider {} does not support {} protocol (supported: {})',
   },
 
+  LLM_CONVERSION: { ...client, status: 400, shape: 'error_msg', message: '{}' },
+  LLM_UPSTREAM_PATH: {
+    ...client,
+    status: 400,
+    shape: 'error_msg',
+    message:
+      'could not resolve upstream path: ensure the route or request body specifies a model, or that override.endpoint includes a path',
+  },
+  LLM_AUTH: {
+    ...gateway,
+    status: 500,
+    shape: 'error_msg',
+    message: 'failed to get the credential for the provider: {}',
+  },
+
   SHUTTING_DOWN: {
     ...gateway,
     status: 503,

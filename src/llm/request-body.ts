@@ -6,8 +6,8 @@ import type { Protocol } from './protocols/protocol.ts';
 
 /** A client's request body. */
 export interface RequestBody {
-  /** As it came. */
-  readonly bytes: Uint8Array;
+  /** As it came; null once a plugin has changed what it says. */
+  readonly bytes: Uint8Array | null;
   /** What it says. An array is read as an object without members. */
   readonly json: JsonObject;
 }
@@ -80,14 +80,8 @@ export function shapeBody(rules: BodyRules, protocol: Protocol, body: RequestBod
     stream && protocol.prepareStream !== null ? overlay(protocol.prepareStream(client), rules.options) : overlaid;
   const sent = rules.removesModel ? withoutModel(shaped) : shaped;
 
-  let bytes = body.bytes;
-  if (sent !== client) {
-    try {
-      bytes = Buffer.from(stringifySorted(sent), 'utf8');
-    } catch (cause) {
-      return new WeirError('LLM_BODY_SYNTAX', ['it is nested too deeply'], { cause });
-    }
-  }
+  const bytes = sent === client && body.bytes !== null ? body.bytes : encodeBody(sent);
+  if (bytes instanceof WeirError) return bytes;
   const tools = sent['tools'];
   return {
     bytes,
@@ -97,6 +91,14 @@ export function shapeBody(rules: BodyRules, protocol: Protocol, body: RequestBod
     toolCount: Array.isArray(tools) ? tools.length : 0,
     endUserId: protocol.endUserId(sent),
   };
+}
+
+function encodeBody(json: JsonObject): Uint8Array | WeirError {
+  try {
+    return Buffer.from(stringifySorted(json), 'utf8');
+  } catch (cause) {
+    return new WeirError('LLM_BODY_SYNTAX', ['it is nested too deeply'], { cause });
+  }
 }
 
 /** `body` with the members of `options`; the same object if it has them all already. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ErrorCode } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange.ts';
+import type { RequestBody } from '../llm/request-body.ts';
 import type { Usage } from '../llm/usage.ts';
 import { noPathParams, type PathParams, type RequestView } from '../router/request-view.ts';
 import type { Target } from './target.ts';
@@ -63,6 +64,9 @@ export class RequestContext implements RequestView {
   body: Buffer | null = null;
   /** Largest body that the gateway takes for any route, in bytes. */
   readonly maxBodyBytes: number;
+
+  /** The client's JSON, once a plugin has asked for it (`json-body.ts`); what a plugin puts here is what the next one reads. */
+  llmBody: RequestBody | null = null;
 
   route: RouteFacts | null = null;
   /** What a plugin chose; null: nobody did. */

@@ -1,5 +1,5 @@
 import { isJsonContainer, isJsonObject, type JsonObject } from '../json.ts';
-import { renderOpenaiError, renderOpenaiErrorEvent } from './openai-error.ts';
+import { isOpenaiErrorEvent, renderOpenaiError, renderOpenaiErrorEvent } from './openai-error.ts';
 import { readOpenaiUsage } from './openai-usage.ts';
 import type { Protocol } from './protocol.ts';
 
@@ -23,8 +23,9 @@ export const openaiChat: Protocol = {
 
   // The members of a usage object end in `_tokens`; `"usage":null`, which OpenAI sends in every event, does not match,
   // nor do null or empty tool_calls.
-  streamMarkers: /_(?:tokens"|calls"\s*:\s*\[\s*[^\]\s])|\[DONE\]/,
+  streamMarkers: /_(?:tokens"|calls"\s*:\s*\[\s*[^\]\s])|\[DONE\]|"error"\s*:\s*[{"]/,
   isDone: (event) => event.data === '[DONE]',
+  isError: isOpenaiErrorEvent,
 
   toolCallMarker: 'tool_calls"',
   usageOf: readOpenaiUsage,

@@ -16,6 +16,7 @@ export const openaiEmbeddings: Protocol = {
 
   streamMarkers: null,
   isDone: () => false,
+  isError: () => false,
 
   toolCallMarker: null,
   usageOf: readOpenaiUsage,

@@ -1,5 +1,7 @@
 import type { WeirError } from '../../base/errors.ts';
 import { encodeSse } from '../framing/sse.ts';
+import type { StreamEvent } from '../framing/stream-event.ts';
+import { isJsonObject, parseJsonObject } from '../json.ts';
 import type { RenderedError } from './protocol.ts';
 
 /**
@@ -11,8 +13,14 @@ export function renderOpenaiError(error: WeirError): RenderedError {
 }
 
 /** OpenAI's SDKs raise an error for an event with an `error` member, in the middle of a stream too. */
-export function renderOpenaiErrorEvent(error: WeirError): string {
-  return encodeSse({ event: 'message', data: errorJson(error) });
+export function renderOpenaiErrorEvent(error: WeirError): Buffer {
+  return Buffer.from(encodeSse({ event: 'message', data: errorJson(error) }));
+}
+
+/** An event whose JSON has a member `error` that says something, as OpenAI and those who follow it write it. */
+export function isOpenaiErrorEvent(event: StreamEvent): boolean {
+  const error = parseJsonObject(event.data)?.['error'];
+  return isJsonObject(error) || (typeof error === 'string' && error !== '');
 }
 
 function errorJson(error: WeirError): string {

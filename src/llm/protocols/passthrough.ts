@@ -14,6 +14,7 @@ export const passthrough: Protocol = {
 
   streamMarkers: null,
   isDone: () => false,
+  isError: () => false,
 
   toolCallMarker: null,
   usageOf: () => null,

@@ -4,7 +4,14 @@ import type { JsonObject } from '../json.ts';
 import type { UsageReport } from '../usage.ts';
 
 /** Every wire format that Weir speaks; `index.ts` lists their definitions. */
-export type ProtocolName = 'openai-chat' | 'openai-embeddings' | 'passthrough';
+export type ProtocolName =
+  | 'bedrock-converse'
+  | 'anthropic-messages'
+  | 'openai-responses'
+  | 'openai-chat'
+  | 'openai-embeddings'
+  | 'vertex-predict'
+  | 'passthrough';
 
 /** An error as a client of the protocol expects it. */
 export interface RenderedError {
@@ -24,7 +31,10 @@ export interface Protocol {
   /** @param path - Path of the client's request, without query. @param body - Its JSON, never empty. */
   matches(path: string, body: JsonObject): boolean;
   isStreaming(body: JsonObject): boolean;
-  /** Adds what makes a streamed answer report its usage. Returns the same object if nothing is missing; null: nothing to add. */
+  /**
+   * What the protocol changes in the body of a streamed request before it is sent: OpenAI's chat is asked for usage,
+   * Bedrock's flag for the gateway is taken out. Returns the same object if nothing has to change; null: never anything.
+   */
   readonly prepareStream: ((body: JsonObject) => JsonObject) | null;
   /** The client's identification of its own user; `''` if none. */
   endUserId(body: JsonObject): string;
@@ -39,6 +49,8 @@ export interface Protocol {
   readonly streamMarkers: RegExp | null;
   /** Does this event end the stream by the protocol's own rule? */
   isDone(event: StreamEvent): boolean;
+  /** Does this event, of the kind that `streamMarkers` match, say that the answer failed? */
+  isError(event: StreamEvent): boolean;
 
   /** A string that every whole answer which calls a tool holds; null: the protocol has no tools. */
   readonly toolCallMarker: string | null;
@@ -53,5 +65,5 @@ export interface Protocol {
 
   renderError(error: WeirError): RenderedError;
   /** The same inside a stream that has begun: whole framed events, ready to be written. */
-  renderErrorEvent(error: WeirError): string;
+  renderErrorEvent(error: WeirError): Buffer;
 }

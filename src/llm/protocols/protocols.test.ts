@@ -114,7 +114,7 @@ describe('errors', () => {
       assert.deepEqual(JSON.parse(body), {
         error: { message: upstream.message, type: 'server_error', param: null, code: 'UPSTREAM_CONNECT' },
       });
-      const event = protocol.renderErrorEvent(upstream);
+      const event = protocol.renderErrorEvent(upstream).toString();
       assert.ok(event.endsWith('\n\n'));
       assert.equal(parseSseBlock(event.slice(0, -2))?.data, body);
     });

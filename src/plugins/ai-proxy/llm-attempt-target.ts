@@ -109,7 +109,7 @@ export class LlmAttemptTarget implements Target {
       errorTail: (error) => {
         const event = protocol.renderErrorEvent(error);
         // An event that was cut in the middle is closed first, or the client would read the error as a part of it.
-        return Buffer.from(betweenEvents ? event : `\n\n${event}`);
+        return betweenEvents ? event : Buffer.concat([Buffer.from('\n\n'), event]);
       },
     };
   }
