@@ -25,6 +25,16 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   LLM_CONVERSION: 'The request cannot be said in the protocol of the provider.',
   LLM_UPSTREAM_PATH: 'The path at the provider contains the model, and none is named.',
   LLM_AUTH: 'The credential for the provider is computed or fetched (`auth.gcp`, `auth.aws`), and that failed.',
+  SECRET_UNAVAILABLE: 'A reference (`$env://`, `$secret://`) of a plugin has no value; see [secrets.md](secrets.md).',
+  SECRET_INVALID: 'The value of a reference does not fit the field that it stands in, say an endpoint that is no URL.',
+  PROMPT_TEMPLATE_MISSING: 'A request without `template_name`, on a route with `ai-prompt-template`.',
+  PROMPT_TEMPLATE_UNKNOWN: '`template_name` is none of the templates of the route.',
+  PROMPT_EMPTY: 'A request without a body, on a route with `ai-prompt-guard`.',
+  PROMPT_UNRECOGNIZED: 'What is no LLM request, on a route with `ai-prompt-guard` and `fail_mode: error`.',
+  PROMPT_NOT_ALLOWED: 'No pattern of `allow_patterns` matches the prompt.',
+  PROMPT_DENIED: 'A pattern of `deny_patterns` matches the prompt.',
+  PROMPT_UNDECIDED: 'The patterns of `ai-prompt-guard` took longer than 50 ms. The error log names the pattern.',
+  LLM_REWRITE: 'The LLM of `ai-request-rewrite` gave no usable answer. The error log says why.',
   SHUTTING_DOWN: 'The gateway was stopped, or its time to finish ran out. In a stream: the last event.',
   ROUTE_WITHOUT_TARGET: 'The route has no plugin that forwards requests, or the plugin is disabled or filtered out.',
   INTERNAL: 'A fault in Weir. The error log has the stack and the request id.',
@@ -36,7 +46,16 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   UPSTREAM_READ_TIMEOUT: 'The provider sent nothing for `timeout`.',
   UPSTREAM_RESET: 'The connection ended before the answer did.',
   UPSTREAM_INVALID_RESPONSE: 'What came back is no HTTP/1.1 response.',
+  UPSTREAM_ANSWER:
+    'The answer is none: of an LLM that the gateway itself asked, or one that cannot be converted for the client.',
   UPSTREAM_EMPTY_STREAM: 'Status 200 and `text/event-stream`, and then not one byte.',
+  UPSTREAM_UNEXPECTED_STREAM: 'A stream that has to be converted for the client had no event that can be.',
+  UPSTREAM_INCOMPLETE_STREAM:
+    'A stream ended without what its protocol ends with, or has broken frames. It was relayed as it is; only in logs.',
+  UPSTREAM_ERROR_EVENT: 'An event of a stream is an error. The client has got it; only in logs.',
+  UPSTREAM_RESPONSE_TOO_LARGE:
+    'The body of the answer is larger than `max_response_bytes`. In a stream: the last event.',
+  UPSTREAM_STREAM_TOO_LONG: 'A stream took longer than `max_stream_duration_ms`. Mostly its last event.',
 };
 
 const shapes = {

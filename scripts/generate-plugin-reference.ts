@@ -1,80 +1,80 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pluginMetaSchema } from '../src/config/plugin-meta.ts';
-import { aiProxySchema, notYetSupported } from '../src/llm/ai-proxy-schema.ts';
 import { credentialNames } from '../src/llm/header-rules.ts';
 import { providers } from '../src/llm/providers/index.ts';
-import { pluginFinder } from '../src/plugins/index.ts';
-import { fillBlocks, table } from './marked-blocks.ts';
+import type { Plugin } from '../src/pipeline/define-plugin.ts';
+import { pluginCatalogue, pluginFinder } from '../src/plugins/index.ts';
+import { fillBlocks } from './marked-blocks.ts';
+import { renderFields, renderPluginFacts, renderPluginList } from './plugin-page.ts';
+import {
+  renderConverters,
+  renderProtocolMatrix,
+  renderProviderFacts,
+  renderProviderProtocols,
+} from './provider-page.ts';
 
-const target = new URL('../docs/ai-proxy.md', import.meta.url);
+const docs = new URL('../docs/', import.meta.url);
 
-/** The part of JSON Schema that plugin definitions use. */
-interface FieldSchema {
-  readonly type?: string;
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly enum?: readonly unknown[];
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly properties?: Readonly<Record<string, FieldSchema>>;
-  readonly patternProperties?: Readonly<Record<string, FieldSchema>>;
-  readonly required?: readonly string[];
-  readonly oneOf?: readonly FieldSchema[];
+const findPlugin = pluginFinder(undefined);
+const plugins = pluginCatalogue(undefined)
+  .names()
+  .map((name) => findPlugin(name))
+  .filter((plugin) => plugin !== undefined);
+
+/** Generated parts that only one page has. */
+const ownBlocks: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'ai-proxy': { 'credential-headers': credentialNames.map((name) => `\`${name}\``).join(', ') },
+};
+
+/**
+ * The pages about plugins and providers, their generated parts made anew: path below docs/ -> text. What stands between
+ * these parts is written by hand.
+ *
+ * @throws Error for a plugin or provider without a page, and for a page without an example or with one that is refused.
+ */
+export function renderReference(): ReadonlyMap<string, string> {
+  return new Map([
+    renderPage('plugins/README.md', () => ({
+      list: renderPluginList(plugins),
+      meta: renderFields(pluginMetaSchema),
+    })),
+    renderPage('providers/README.md', () => ({
+      matrix: renderProtocolMatrix(providers),
+      converters: renderConverters(),
+    })),
+    ...plugins.map((plugin) => renderPage(`plugins/${plugin.name}.md`, (page) => pluginBlocks(plugin, page))),
+    ...providers.map((provider) =>
+      renderPage(`providers/${provider.name}.md`, () => ({
+        facts: renderProviderFacts(provider),
+        protocols: renderProviderProtocols(provider),
+      })),
+    ),
+  ]);
 }
 
-/** The text of docs/ai-proxy.md, its generated parts made anew. */
-export function renderPluginReference(): string {
-  return fillBlocks(readFileSync(target, 'utf8'), {
-    facts: renderFacts(),
-    fields: renderFields(aiProxySchema),
-    'not-yet-supported': notYetSupported.map((field) => `- \`${field}\``).join('\n'),
-    meta: renderFields(pluginMetaSchema),
-    providers: renderProviders(),
-    'credential-headers': credentialNames.map((name) => `\`${name}\``).join(', '),
-  });
+function renderPage(
+  path: string,
+  blocksFor: (page: string) => Readonly<Record<string, string>>,
+): readonly [string, string] {
+  try {
+    const page = readFileSync(new URL(path, docs), 'utf8');
+    return [path, fillBlocks(page, blocksFor(page))];
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`docs/${path}: ${reason}`, { cause });
+  }
 }
 
-function renderFacts(): string {
-  const plugin = pluginFinder(undefined)('ai-proxy');
-  return `${plugin?.summary} Priority ${plugin?.priority}, version ${plugin?.version}.`;
+function pluginBlocks(plugin: Plugin, page: string): Readonly<Record<string, string>> {
+  const { properties, required } = plugin.schema as { properties: Record<string, unknown>; required?: string[] };
+  const { _meta, ...own } = properties;
+  return {
+    facts: renderPluginFacts(plugin, page),
+    fields: renderFields({ properties: own, required }),
+    ...ownBlocks[plugin.name],
+  };
 }
 
-function renderFields(schema: FieldSchema): string {
-  return table(['field', 'type', 'default', 'meaning'], rowsOf(schema, ''));
+if (import.meta.main) {
+  for (const [path, text] of renderReference()) writeFileSync(new URL(path, docs), text);
 }
-
-function rowsOf(schema: FieldSchema, prefix: string): string[][] {
-  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
-    const path = prefix + name;
-    const required = schema.required?.includes(name) === true ? '**required**' : '';
-    const fallback = field.default === undefined ? required : `\`${JSON.stringify(field.default)}\``;
-    const own = field.description === undefined ? [] : [[`\`${path}\``, typeText(field), fallback, field.description]];
-    return [...own, ...rowsOf(field, `${path}.`)];
-  });
-}
-
-function typeText(field: FieldSchema): string {
-  if (field.enum) return field.enum.map((value) => `\`${String(value)}\``).join(', ');
-  if (field.oneOf) return field.oneOf.map(typeText).join(' or ');
-  if (field.patternProperties) return 'object of strings';
-  const { type = '', minimum, maximum } = field;
-  if (minimum === undefined) return type;
-  return maximum === undefined ? `${type}, at least ${minimum}` : `${type}, ${minimum} to ${maximum}`;
-}
-
-function renderProviders(): string {
-  const rows = providers.map(({ name, origin, removesModel, protocols }) => {
-    const urlOf = (capability: { readonly path: string } | undefined): string =>
-      capability === undefined ? 'no' : `\`${origin ?? 'ENDPOINT'}${capability.path}\``;
-    return [
-      `\`${name}\``,
-      urlOf(protocols['openai-chat']),
-      urlOf('openai-embeddings' in protocols ? protocols['openai-embeddings'] : undefined),
-      origin === null ? 'required' : 'optional',
-      removesModel ? 'no' : 'yes',
-    ];
-  });
-  return table(['provider', 'chat', 'embeddings', '`override.endpoint`', '`model` is sent'], rows);
-}
-
-if (import.meta.main) writeFileSync(target, renderPluginReference());

@@ -10,6 +10,7 @@ mkdir -p "$out"
 cd "$work"
 
 names='DNS:api.openai.com,DNS:api.deepseek.com,DNS:api.aimlapi.com,DNS:*.openai.azure.com,DNS:localhost,IP:127.0.0.1'
+provider_names='DNS:api.openai.com,DNS:api.deepseek.com,DNS:api.aimlapi.com,DNS:api.anthropic.com,DNS:openrouter.ai,DNS:*.openai.azure.com,DNS:*.googleapis.com,DNS:*.us-east-1.amazonaws.com'
 
 cat >ca.cnf <<'CONFIG'
 [ca]
@@ -44,10 +45,14 @@ make() {
 leaf="basicConstraints=CA:false
 extendedKeyUsage=serverAuth
 subjectAltName=$names"
+provider_leaf="basicConstraints=CA:false
+extendedKeyUsage=serverAuth
+subjectAltName=$provider_names"
 
 make ca 'Weir test CA' 'basicConstraints=critical,CA:true
 keyUsage=critical,keyCertSign,cRLSign' 21250101000000Z -selfsign -keyfile "$out/ca.key"
 make server 'Weir test server' "$leaf" 21250101000000Z -cert "$out/ca.crt" -keyfile "$out/ca.key"
+make providers 'Weir test stand-in for providers' "$provider_leaf" 21250101000000Z -cert "$out/ca.crt" -keyfile "$out/ca.key"
 make expired 'Weir expired test server' "$leaf" 20210101000000Z -cert "$out/ca.crt" -keyfile "$out/ca.key"
 make self-signed 'Weir self-signed test server' "$leaf" 21250101000000Z -selfsign -keyfile "$out/self-signed.key"
 

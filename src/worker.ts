@@ -9,9 +9,12 @@ import { toBytes, toMilliseconds } from './config/static/size-and-time.ts';
 import { Deadlines } from './http/deadlines.ts';
 import { listen, type Listener } from './http/listener.ts';
 import type { ServerConnectionOptions } from './http/server-connection.ts';
+import { BatchQueues } from './observability/batch-queue.ts';
 import { createGatewayLog, type GatewayLog } from './observability/gateway-log.ts';
 import { openLlmLog, type LlmLog } from './observability/llm-log.ts';
 import { openLogFile, type LogFile } from './observability/log-file.ts';
+import { LogFiles } from './observability/log-files.ts';
+import { SecretCache } from './pipeline/secret-cache.ts';
 import { printsResponseText } from './pipeline/variables.ts';
 import { pluginFinder } from './plugins/index.ts';
 import { compileAccessLog } from './proxy/access-log.ts';
@@ -27,6 +30,8 @@ import { productToken } from './base/version.ts';
 
 const mebibyte = 1024 * 1024;
 const lastBytesMs = 250;
+/** How long log servers are waited for at the end: at least a part of what the main thread gives beyond its deadline. */
+const lastEntries = { minMs: 500, maxMs: 5000 };
 
 /** What config.yaml makes of a worker. A reload makes a new one; requests that run keep the old one to their end. */
 interface Runtime {
@@ -45,9 +50,13 @@ class TrafficWorker {
   // Log files outlive a reload, because running requests still write to them.
   readonly #files = new Map<string, LogFile>();
   readonly #llmLog: LlmLog;
+  readonly #secrets: SecretCache;
+  readonly #loggerFiles: LogFiles;
+  readonly #batchQueues: BatchQueues;
   #runtime: Runtime;
   #listeners: Listener[] = [];
   #draining = false;
+  #drainDeadline = 0;
   #cutTimer: NodeJS.Timeout | undefined;
 
   constructor(start: WorkerStart) {
@@ -62,6 +71,9 @@ class TrafficWorker {
       thread: `w${start.workerIndex}`,
     });
     this.#llmLog = openLlmLog(resolve(start.prefix, 'logs/llm.log'), { bufferBytes: 16 * 1024, log: this.#log });
+    this.#loggerFiles = new LogFiles({ prefix: start.prefix, bufferBytes: 16 * 1024, log: this.#log });
+    this.#batchQueues = new BatchQueues(this.#log);
+    this.#secrets = new SecretCache({ environment: process.env, log: this.#log });
     this.#runtime = this.#createRuntime(start.config, (compiler) => new SnapshotHolder(compiler, start.state));
   }
 
@@ -89,6 +101,7 @@ class TrafficWorker {
       case 'reopen-logs':
         this.#log.reopen();
         this.#llmLog.reopen();
+        this.#loggerFiles.reopen();
         for (const file of this.#files.values()) file.reopen();
         break;
       case 'drain':
@@ -116,6 +129,7 @@ class TrafficWorker {
 
   /** A second call only sets another deadline. */
   async #drain(deadlineMs: number): Promise<void> {
+    this.#drainDeadline = performance.now() + deadlineMs;
     clearTimeout(this.#cutTimer);
     this.#cutTimer = setTimeout(() => {
       for (const listener of this.#listeners) listener.cut();
@@ -129,7 +143,13 @@ class TrafficWorker {
     await Promise.all(this.#listeners.map((listener) => listener.drain()));
     clearTimeout(this.#cutTimer);
     this.#runtime.pools.close();
-    await Promise.all([this.#llmLog.close(), ...Array.from(this.#files.values(), (file) => file.close())]);
+    const leftMs = this.#drainDeadline - performance.now();
+    await Promise.all([
+      this.#llmLog.close(),
+      this.#loggerFiles.close(),
+      this.#batchQueues.close(Math.max(lastEntries.minMs, Math.min(leftMs, lastEntries.maxMs))),
+      ...Array.from(this.#files.values(), (file) => file.close()),
+    ]);
     await this.#log.close();
     send({ type: 'drained' });
   }
@@ -142,10 +162,14 @@ class TrafficWorker {
       env: {
         pools,
         llmLog: this.#llmLog,
+        logFiles: this.#loggerFiles,
+        batchQueues: this.#batchQueues,
+        log: this.#log,
         configurationLog: this.#start.workerIndex === 0 ? this.#log : silentLog,
         logsResponseText: http.enable_access_log && printsResponseText(http.access_log_format),
       },
       routerMode: config.apisix.router.http,
+      secrets: this.#secrets,
       log: this.#log,
     });
     const holder = createHolder(compiler);

@@ -26,10 +26,10 @@ export function createCrud(
   definition: ResourceDefinition,
   { store, context }: CrudOptions,
 ): (request: AdminRequest) => Promise<AdminReply> {
-  const { kind, name } = definition;
+  const { kind, name, idSegments } = definition;
 
   async function get({ path, query }: AdminRequest): Promise<AdminReply> {
-    const [id] = path;
+    const id = idOf(path);
     if (id === undefined) {
       const { total, list } = queryList(store.list(kind), query, definition.filterFields);
       return { status: 200, body: { total, list: list.map(indexed) } };
@@ -40,7 +40,7 @@ export function createCrud(
 
   async function put({ path, query, body }: AdminRequest): Promise<AdminReply> {
     const conf = requireConf(body);
-    const id = path[0] ?? conf['id'];
+    const id = idOf(path) ?? conf['id'];
     if (id === undefined || id === null) throw new AdminRefusal(400, `missing ${name} id`);
     requireNoTimes(conf);
     const value = checked({ ...conf, id: matchingId(conf, id) });
@@ -68,7 +68,8 @@ export function createCrud(
   }
 
   async function patch({ path, query, body }: AdminRequest): Promise<AdminReply> {
-    const [id, ...subPath] = path;
+    const id = idOf(path);
+    const subPath = path.slice(idSegments);
     if (id === undefined) throw new AdminRefusal(400, `missing ${name} id`);
     if (body === undefined) throw new AdminRefusal(400, 'missing new configuration');
     if (subPath.length === 0 && !isObject(body)) throw new AdminRefusal(400, 'invalid configuration');
@@ -88,10 +89,18 @@ export function createCrud(
     }
   }
 
-  async function remove({ path: [id] }: AdminRequest): Promise<AdminReply> {
+  async function remove({ path }: AdminRequest): Promise<AdminReply> {
+    const id = idOf(path);
     if (id === undefined) throw new AdminRefusal(400, `missing ${name} id`);
     if (!(await store.delete(kind, id))) return keyNotFound;
     return { status: 200, body: { key: keyOf(kind, id), deleted: '1' } };
+  }
+
+  /** The id that a path names, `undefined` when it names none. */
+  function idOf(path: readonly string[]): string | undefined {
+    if (path.length === 0) return undefined;
+    if (path.length < idSegments) throw new AdminRefusal(400, `missing ${name} id`);
+    return path.slice(0, idSegments).join('/');
   }
 
   function requireConf(body: unknown): Conf {
@@ -128,7 +137,7 @@ export function createCrud(
     if (definition.unsupportedMethods.includes(request.method)) {
       throw new AdminRefusal(405, `not supported \`${request.method}\` method for ${name}`);
     }
-    if (request.path.length > 1 && request.method !== 'PATCH') {
+    if (request.path.length > idSegments && request.method !== 'PATCH') {
       // APISIX ignores the rest of the path, so that DELETE of a plugin would delete the whole route.
       throw new AdminRefusal(400, `a path below the ${name} id is only supported with PATCH`);
     }

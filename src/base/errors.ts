@@ -83,6 +83,42 @@ export const errorTable = {
     message: 'failed to get the credential for the provider: {}',
   },
 
+  SECRET_UNAVAILABLE: {
+    ...gateway,
+    status: 503,
+    shape: 'error_msg',
+    message: 'a secret that this route needs is not available: {}: {}',
+  },
+  SECRET_INVALID: {
+    ...gateway,
+    status: 500,
+    shape: 'error_msg',
+    message: 'the configuration of plugin {} is not valid with the values of its secrets: {}',
+  },
+  PROMPT_TEMPLATE_MISSING: {
+    ...client,
+    status: 400,
+    shape: 'message',
+    message: 'template name is missing in request.',
+  },
+  PROMPT_TEMPLATE_UNKNOWN: { ...client, status: 400, shape: 'message', message: 'template: {} not configured.' },
+  PROMPT_EMPTY: { ...client, status: 400, shape: 'message', message: 'Empty request body' },
+  PROMPT_UNRECOGNIZED: {
+    ...client,
+    status: 400,
+    shape: 'message',
+    message: 'Request format not recognized by ai-prompt-guard',
+  },
+  PROMPT_NOT_ALLOWED: { ...client, status: 400, shape: 'message', message: "Request doesn't match allow patterns" },
+  PROMPT_DENIED: { ...client, status: 400, shape: 'message', message: 'Request contains prohibited content' },
+  PROMPT_UNDECIDED: {
+    ...client,
+    status: 400,
+    shape: 'message',
+    message: 'Request could not be checked by ai-prompt-guard in time',
+  },
+  LLM_REWRITE: { ...gateway, status: 500, shape: 'none', message: 'the request could not be rewritten: {}' },
+
   SHUTTING_DOWN: {
     ...gateway,
     status: 503,
@@ -105,11 +141,26 @@ export const errorTable = {
   UPSTREAM_READ_TIMEOUT: { ...upstream, status: 504, message: 'the upstream did not answer in time: {}' },
   UPSTREAM_RESET: { ...upstream, status: 502, message: 'the upstream closed the connection too early: {}' },
   UPSTREAM_INVALID_RESPONSE: { ...upstream, status: 502, message: 'the upstream sent an invalid HTTP response: {}' },
+  UPSTREAM_ANSWER: { ...upstream, status: 502, message: 'the upstream gave no usable answer: {}' },
   UPSTREAM_EMPTY_STREAM: {
     ...upstream,
     status: 502,
     message: 'the upstream closed the event stream without sending anything',
   },
+  UPSTREAM_UNEXPECTED_STREAM: {
+    ...upstream,
+    status: 502,
+    message:
+      'streaming response completed without producing any output; the upstream likely returned a different stream format than the converter expects',
+  },
+  UPSTREAM_INCOMPLETE_STREAM: {
+    ...upstream,
+    status: 502,
+    message: 'the stream of the upstream is incomplete: {}',
+  },
+  UPSTREAM_ERROR_EVENT: { ...upstream, status: 502, message: 'the upstream reported an error in its stream: {}' },
+  UPSTREAM_RESPONSE_TOO_LARGE: { ...upstream, status: 502, message: 'max_response_bytes exceeded' },
+  UPSTREAM_STREAM_TOO_LONG: { ...upstream, status: 504, message: 'max_stream_duration_ms exceeded' },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errorTable;

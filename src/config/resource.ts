@@ -18,6 +18,8 @@ export interface ResourceDefinition {
   /** Singular: the name in messages and in `/apisix/admin/schema/{name}`, `route`. */
   readonly name: string;
   readonly schema: JsonSchema;
+  /** How many segments of the path make an id: 2 for `/secrets/vault/1`, else 1. */
+  readonly idSegments: number;
   /** Fields that the list of this kind can be filtered by: `?filter=service_id%3D1`. */
   readonly filterFields: readonly string[];
   /** Methods of the Admin API, in capitals, that this kind refuses with 405. */
@@ -43,6 +45,8 @@ interface ResourceOptions {
   readonly kind: string;
   readonly name: string;
   readonly schema: JsonSchema;
+  /** Default 1. */
+  readonly idSegments?: number;
   readonly filterFields?: readonly string[];
   readonly unsupportedMethods?: readonly string[];
   /** Pairs of fields of which only one may be given. */
@@ -58,13 +62,14 @@ interface ResourceOptions {
  * @example export const route = defineResource({ kind: 'routes', name: 'route', schema: routeSchema });
  */
 export function defineResource(options: ResourceOptions): ResourceDefinition {
-  const { kind, name, schema, filterFields = [], unsupportedMethods = [] } = options;
+  const { kind, name, schema, idSegments = 1, filterFields = [], unsupportedMethods = [] } = options;
   const validator = createValidator(schema);
   const checkSchema = (conf: unknown): string | null => validator.check(conf);
   return {
     kind,
     name,
     schema,
+    idSegments,
     filterFields,
     unsupportedMethods,
     checkSchema,

@@ -27,6 +27,8 @@ export interface ExchangeConnection {
 
 // Up to here one copy into one buffer is cheaper than several writes.
 const joinLimitBytes = 16 * 1024;
+// A larger body could be announced to make the gateway reserve memory that is never used.
+const maxReservedBytes = 1024 * 1024;
 // A body in chunks of one byte would cost a hundred times its size as a list of views, so pieces are joined by so many.
 const maxLoosePieces = 1024;
 
@@ -59,8 +61,12 @@ export class Exchange {
   /** The socket can take more after {@link write} returned false. */
   onDrain: (() => void) | null = null;
   aborted = false;
+  /** Sees every piece of the body that is sent, which is free for reuse afterwards. Null: nobody looks. */
+  onBodySent: ((bytes: Buffer) => void) | null = null;
 
   #bodyChunks: Buffer[] = [];
+  // A body of known size that comes in several reads: its only chunk, filled as they come, so that nothing is joined.
+  #reserved: Buffer | null = null;
   #loosePieces = 0;
   #bodyComplete = false;
   #bodyError: WeirError | null = null;
@@ -137,8 +143,7 @@ export class Exchange {
       this.#bodyChunks = [];
       this.failBody(new WeirError('BODY_TOO_LARGE', [this.bodyBytesReceived, this.#bodyLimit]));
     } else if (this.#bodyError === null) {
-      this.#bodyChunks.push(Buffer.from(bytes));
-      if (++this.#loosePieces === maxLoosePieces) this.#joinLoosePieces();
+      this.#keepBody(bytes);
     }
   }
 
@@ -156,6 +161,20 @@ export class Exchange {
     const waiter = this.#bodyWaiter;
     this.#bodyWaiter = null;
     waiter?.reject(error);
+  }
+
+  #keepBody(bytes: Buffer): void {
+    const expected = this.expectedBodyBytes ?? 0;
+    if (this.#reserved !== null) {
+      this.#reserved.set(bytes, this.bodyBytesReceived - bytes.length);
+    } else if (bytes.length < expected && expected <= maxReservedBytes && this.#bodyChunks.length === 0) {
+      this.#reserved = Buffer.allocUnsafeSlow(expected);
+      this.#reserved.set(bytes);
+      this.#bodyChunks.push(this.#reserved);
+    } else {
+      this.#bodyChunks.push(Buffer.from(bytes));
+      if (++this.#loosePieces === maxLoosePieces) this.#joinLoosePieces();
+    }
   }
 
   #joinLoosePieces(): void {
@@ -249,6 +268,7 @@ export class Exchange {
   #sendBody(bytes: Buffer, suffix: string, owned: boolean): boolean {
     const prefix = this.#chunked ? `${this.#pendingHead}${bytes.length.toString(16)}\r\n` : this.#pendingHead;
     this.#pendingHead = '';
+    if (this.onBodySent !== null) this.onBodySent(bytes);
     this.bodyBytesSent += bytes.length;
     this.bytesSent += prefix.length + bytes.length + suffix.length;
     if (bytes.length > joinLimitBytes) {

@@ -1,5 +1,6 @@
+import { isSecretReference } from '../config/secret-reference.ts';
 import type { Infer } from '../schema/infer.ts';
-import { isJsonObject } from './json.ts';
+import { checkServiceAccountJson } from './auth/gcp-signer.ts';
 import { parseEndpoint } from './endpoint.ts';
 import { findProvider, providerNames } from './providers/index.ts';
 import { checkHeader } from './request-headers.ts';
@@ -9,17 +10,62 @@ const credentials = {
   patternProperties: { '^[a-zA-Z0-9._-]+$': { type: 'string' } },
 } as const;
 
+const freeObject = { type: 'object', additionalProperties: true } as const;
+
 /** JSON Schema of the plugin `ai-proxy`, with the fields, defaults and limits of APISIX 3.18. Times are in ms, sizes in bytes. */
 export const aiProxySchema = {
   type: 'object',
   properties: {
     provider: { type: 'string', description: 'The LLM service, and with it address and dialect.', enum: providerNames },
+    provider_conf: {
+      type: 'object',
+      description: "Which part of the provider's service is called.",
+      properties: {
+        project_id: { type: 'string', description: 'vertex-ai: the Google Cloud project.' },
+        region: {
+          type: 'string',
+          minLength: 1,
+          description: 'vertex-ai: the location, such as us-central1 or global. bedrock: the AWS region.',
+        },
+      },
+    },
     auth: {
       type: 'object',
       description: 'The credential for the provider. Sent instead of whatever credential the client sent.',
       properties: {
         header: { ...credentials, description: 'Request headers; they win over the headers of the client.' },
         query: { ...credentials, description: 'Query arguments; clients cannot override them.' },
+        gcp: {
+          type: 'object',
+          description: 'A Google Cloud service account; its access tokens are fetched and renewed.',
+          properties: {
+            service_account_json: {
+              type: 'string',
+              description: 'Its key, as JSON. Not set: the environment variable GCP_SERVICE_ACCOUNT.',
+            },
+            max_ttl: {
+              type: 'integer',
+              minimum: 1,
+              description: 'Seconds after which a token is renewed although it is valid for longer.',
+            },
+            expire_early_secs: {
+              type: 'integer',
+              minimum: 0,
+              default: 60,
+              description: 'Seconds before its end at which a token is renewed.',
+            },
+          },
+        },
+        aws: {
+          type: 'object',
+          description: 'AWS credentials that requests to bedrock are signed with; no effect with other providers.',
+          properties: {
+            access_key_id: { type: 'string', minLength: 1, description: 'The id of the key.' },
+            secret_access_key: { type: 'string', minLength: 1, description: 'The key; it is never sent.' },
+            session_token: { type: 'string', minLength: 1, description: 'For temporary credentials.' },
+          },
+          required: ['access_key_id', 'secret_access_key'],
+        },
       },
       additionalProperties: false,
     },
@@ -38,6 +84,38 @@ export const aiProxySchema = {
           description:
             "URL to use instead of the provider's public API: http(s)://host[:port][/path][?query]. Without a path the provider's own path is used. Required for openai-compatible and azure-openai.",
         },
+        llm_options: {
+          type: 'object',
+          properties: {
+            max_tokens: {
+              type: 'integer',
+              minimum: 1,
+              description:
+                'Limits the length of answers, whatever the client asks for; sent under the name that the provider knows.',
+            },
+          },
+          additionalProperties: false,
+        },
+        request_body: {
+          type: 'object',
+          description:
+            'Members of the request body, by the protocol in which the provider is called; merged into objects.',
+          properties: {
+            'anthropic-messages': freeObject,
+            'bedrock-converse': freeObject,
+            'openai-chat': freeObject,
+            'openai-embeddings': freeObject,
+            'openai-responses': freeObject,
+            passthrough: freeObject,
+          },
+          additionalProperties: false,
+        },
+        request_body_force_override: {
+          type: 'boolean',
+          default: false,
+          description:
+            "true: `request_body` wins over the client's members. false: it only fills in those that are missing.",
+        },
       },
     },
     logging: {
@@ -55,6 +133,16 @@ export const aiProxySchema = {
       description: 'For connecting, for sending, and for each read of the answer; not for all of it together.',
     },
     max_req_body_size: { type: 'integer', minimum: 1, default: 67108864, description: 'Larger requests get 413.' },
+    max_stream_duration_ms: {
+      type: 'integer',
+      minimum: 1,
+      description: 'A streamed answer is ended then. Not set: no limit.',
+    },
+    max_response_bytes: {
+      type: 'integer',
+      minimum: 1,
+      description: 'A longer answer is refused or, once it has begun, ended. Not set: no limit.',
+    },
     keepalive: { type: 'boolean', default: true, description: 'Keep connections to the provider for later requests.' },
     keepalive_timeout: { type: 'integer', minimum: 1000, default: 60000, description: 'Idle connections close then.' },
     keepalive_pool: {
@@ -72,66 +160,59 @@ export const aiProxySchema = {
     ssl_verify: { type: 'boolean', default: true, description: "Verify the provider's certificate." },
   },
   required: ['provider', 'auth'],
-  encrypt_fields: ['auth.header', 'auth.query'],
+  encrypt_fields: [
+    'auth.header',
+    'auth.query',
+    'auth.gcp.service_account_json',
+    'auth.aws.secret_access_key',
+    'auth.aws.session_token',
+  ],
 } as const;
 
 /** A valid configuration of `ai-proxy`, defaults filled in. */
 export type AiProxyConf = Infer<typeof aiProxySchema>;
 
 /**
- * Fields of APISIX 3.18 that this version does not act on. The schema tolerates unknown fields, as APISIX's does; these
- * are refused, because a limit that is silently not applied is worse than none.
- */
-export const notYetSupported: readonly string[] = [
-  'provider_conf',
-  'max_stream_duration_ms',
-  'max_response_bytes',
-  'override.llm_options',
-  'override.request_body',
-  'override.request_body_force_override',
-];
-
-/**
- * What the schema cannot say about a configuration that fits it.
+ * What the schema cannot say about a configuration that fits it. A reference to a secret passes for any value.
  *
  * @returns One sentence that names the field, without any value of `auth`; null if all is well.
  */
 export function checkAiProxy(conf: AiProxyConf): string | null {
-  return checkSupported(conf) ?? checkReferences(conf, '') ?? checkEndpoint(conf) ?? checkCredentials(conf);
+  return (
+    checkServiceAccount(conf) ??
+    checkProvider(conf) ??
+    checkEndpoint(conf) ??
+    checkRegion(conf) ??
+    checkCredentials(conf)
+  );
 }
 
-function checkSupported(conf: AiProxyConf): string | null {
-  for (const field of notYetSupported) {
-    let value: unknown = conf;
-    for (const key of field.split('.')) value = isJsonObject(value) ? value[key] : undefined;
-    if (value !== undefined) return `${field} is not supported by this version of Weir`;
-  }
-  return null;
+function checkServiceAccount(conf: AiProxyConf): string | null {
+  const json = conf.auth.gcp?.service_account_json;
+  return json === undefined || isSecretReference(json) ? null : checkServiceAccountJson(json);
 }
 
-/** A reference that nobody resolves would go to the provider as if it were the secret itself. */
-function checkReferences(value: unknown, path: string): string | null {
-  if (typeof value === 'string') {
-    return /^\$(?:env|secret):\/\//i.test(value)
-      ? `${path}: references such as $env:// and $secret:// are not supported by this version of Weir`
-      : null;
-  }
-  if (typeof value !== 'object' || value === null) return null;
-  for (const [key, member] of Object.entries(value)) {
-    const fault = checkReferences(member, path === '' ? key : `${path}.${key}`);
-    if (fault !== null) return fault;
-  }
-  return null;
+function checkProvider(conf: AiProxyConf): string | null {
+  const provider = findProvider(conf.provider);
+  if (provider === undefined) return `ai provider: ${conf.provider} is not supported.`;
+  const hasEndpoint = conf.override?.endpoint !== undefined;
+  if (provider.origin === null && !hasEndpoint) return `override.endpoint is required for ${conf.provider} provider`;
+  const hasAwsCredential = conf.auth.aws !== undefined;
+  return provider.check?.({ conf: conf.provider_conf ?? {}, hasEndpoint, hasAwsCredential }) ?? null;
 }
 
 function checkEndpoint(conf: AiProxyConf): string | null {
   const endpoint = conf.override?.endpoint;
-  if (endpoint === undefined) {
-    const isMissing = findProvider(conf.provider)?.origin === null;
-    return isMissing ? `override.endpoint is required for ${conf.provider} provider` : null;
-  }
+  if (endpoint === undefined || isSecretReference(endpoint)) return null;
   const parsed = parseEndpoint(endpoint);
   return typeof parsed === 'string' ? `override.endpoint: ${parsed}` : null;
+}
+
+/** It becomes a part of a host name. */
+function checkRegion(conf: AiProxyConf): string | null {
+  const region = conf.provider_conf?.region;
+  if (region === undefined || isSecretReference(region) || /^[a-z0-9-]+$/i.test(region)) return null;
+  return 'provider_conf.region: expected letters, digits and hyphens, such as us-east-1';
 }
 
 function checkCredentials(conf: AiProxyConf): string | null {

@@ -1,5 +1,6 @@
+import { WeirError } from '../base/errors.ts';
 import type { Protocol } from './protocols/protocol.ts';
-import type { Provider } from './providers/define-provider.ts';
+import { originOf, type Capability, type Provider, type ProviderConf } from './providers/define-provider.ts';
 
 interface ParsedEndpoint {
   readonly scheme: 'http' | 'https';
@@ -18,6 +19,10 @@ interface ParsedEndpoint {
 export interface CompiledEndpoint extends Omit<ParsedEndpoint, 'query'> {
   /** Request target by protocol name, for protocols with a fixed path. */
   readonly targets: Readonly<Record<string, string>>;
+  /** How to find the path, by protocol name, for the others. */
+  readonly computedPaths: Readonly<Record<string, ComputedPath>>;
+  readonly providerConf: ProviderConf;
+  readonly normalizePath: ((path: string) => string) | null;
   /** Query arguments of passthrough requests, unless the client names the same ones. */
   readonly query: readonly QueryArgument[];
   /** Names that clients cannot set: those of `auth.query`. */
@@ -31,8 +36,12 @@ interface QueryArgument {
   readonly text: string;
 }
 
+type ComputedPath = Exclude<Capability['path'], string>;
+
 interface EndpointSource {
   readonly provider: Provider;
+  /** `provider_conf`. */
+  readonly providerConf?: ProviderConf | undefined;
   /** `override.endpoint`; undefined: the provider's public API. */
   readonly endpoint?: string | undefined;
   /** `auth.query`. */
@@ -76,8 +85,8 @@ function defaultPort(scheme: 'http' | 'https'): number {
  * @throws Error if there is neither a usable endpoint nor a provider origin; `checkAiProxy` refuses that earlier.
  */
 export function compileEndpoint(source: EndpointSource): CompiledEndpoint {
-  const { provider, endpoint, authQuery = {} } = source;
-  const text = endpoint ?? provider.origin;
+  const { provider, providerConf = {}, endpoint, authQuery = {} } = source;
+  const text = endpoint ?? originOf(provider, providerConf);
   if (text === null) throw new Error(`provider ${provider.name} needs an endpoint`);
   const parsed = parseEndpoint(text);
   if (typeof parsed === 'string') throw new Error(parsed);
@@ -89,35 +98,55 @@ export function compileEndpoint(source: EndpointSource): CompiledEndpoint {
     .map(([name, value]) => ({ name, text: `${encodeArgument(name)}=${encodeArgument(value)}` }));
   const query = [...own, ...added];
 
+  const normalizePath = provider.normalizePath ?? null;
+  const path = parsed.path !== null && normalizePath !== null ? normalizePath(parsed.path) : parsed.path;
   const targets: Record<string, string> = {};
+  const computedPaths: Record<string, ComputedPath> = {};
   for (const [protocol, capability] of Object.entries(provider.protocols)) {
-    targets[protocol] = joinTarget(parsed.path ?? capability.path, query);
+    const fixed = path ?? capability.path;
+    if (typeof fixed === 'string') targets[protocol] = joinTarget(fixed, query);
+    else computedPaths[protocol] = fixed;
   }
-  return { ...parsed, targets, query, lockedArguments: new Set(Object.keys(authQuery)) };
+  const lockedArguments = new Set(Object.keys(authQuery));
+  return { ...parsed, path, targets, computedPaths, providerConf, normalizePath, query, lockedArguments };
 }
 
 /**
  * The request target (path and query) at the provider.
  *
  * @param clientTarget - Target of the client's request in origin form: `/path` or `/path?query`.
- * @returns null if the provider does not speak the protocol (the caller answers LLM_PROTOCOL_UNSUPPORTED).
+ * @param call - The model in effect (`''` if none), and whether a stream is asked for.
+ * @returns null if the provider does not speak the protocol (the caller answers LLM_PROTOCOL_UNSUPPORTED); a WeirError
+ *   (400, LLM_UPSTREAM_PATH) if the path needs a model and there is none.
  */
-export function upstreamTarget(endpoint: CompiledEndpoint, protocol: Protocol, clientTarget: string): string | null {
+export function upstreamTarget(
+  endpoint: CompiledEndpoint,
+  protocol: Protocol,
+  clientTarget: string,
+  call: { readonly model: string; readonly stream: boolean },
+): string | WeirError | null {
   if (protocol.keepsRequestLine) return passthroughTarget(endpoint, clientTarget);
-  return endpoint.targets[protocol.name] ?? null;
+  const fixed = endpoint.targets[protocol.name];
+  if (fixed !== undefined) return fixed;
+  const computedPath = endpoint.computedPaths[protocol.name];
+  if (computedPath === undefined) return null;
+  const path = computedPath({ conf: endpoint.providerConf, model: call.model, stream: call.stream });
+  return path === null ? new WeirError('LLM_UPSTREAM_PATH') : joinTarget(path, endpoint.query);
 }
 
 function passthroughTarget(endpoint: CompiledEndpoint, clientTarget: string): string {
-  if (endpoint.path === null && endpoint.query.length === 0) return clientTarget;
+  const { normalizePath, query } = endpoint;
+  if (endpoint.path === null && normalizePath === null && query.length === 0) return clientTarget;
   const mark = clientTarget.indexOf('?');
-  const path = endpoint.path ?? (mark === -1 ? clientTarget : clientTarget.slice(0, mark));
-  if (mark === -1) return joinTarget(path, endpoint.query);
+  const clientPath = mark === -1 ? clientTarget : clientTarget.slice(0, mark);
+  const path = endpoint.path ?? (normalizePath === null ? clientPath : normalizePath(clientPath));
+  if (mark === -1) return joinTarget(path, query);
 
   const clients = queryArguments(clientTarget.slice(mark + 1)).filter(
     (argument) => !endpoint.lockedArguments.has(argument.name),
   );
   const overridden = new Set(clients.map((argument) => argument.name));
-  return joinTarget(path, [...endpoint.query.filter((argument) => !overridden.has(argument.name)), ...clients]);
+  return joinTarget(path, [...query.filter((argument) => !overridden.has(argument.name)), ...clients]);
 }
 
 function joinTarget(path: string, query: readonly QueryArgument[]): string {

@@ -31,3 +31,10 @@ export const credentialNames: readonly string[] = [
 export function isForwarded(name: string, connection: readonly string[], dropped: ReadonlySet<string>): boolean {
   return !dropped.has(name) && !name.startsWith('proxy-') && !connection.includes(name);
 }
+
+const noNames: readonly string[] = [];
+
+/** The names that a Connection field lists, in lower case. */
+export function listedNames(connection: string | undefined): readonly string[] {
+  return connection === undefined ? noNames : connection.toLowerCase().split(/[ \t]*,[ \t]*/);
+}

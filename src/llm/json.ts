@@ -58,7 +58,7 @@ function keepNumberText(_key: string, value: unknown, context: { readonly source
  *
  * @throws RangeError when nested deeper than the stack allows (thousands of levels).
  */
-export function stringifySorted(value: JsonObject): string {
+export function stringifySorted(value: unknown): string {
   return JSON.stringify(sortKeys(value));
 }
 

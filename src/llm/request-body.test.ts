@@ -1,18 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { WeirError, type ErrorCode } from '../base/errors.ts';
+import { compileBodyRules, type BodyRules } from './body-rules.ts';
+import type { JsonObject } from './json.ts';
+import { bedrockConverse } from './protocols/bedrock-converse.ts';
 import { openaiChat } from './protocols/openai-chat.ts';
 import { openaiEmbeddings } from './protocols/openai-embeddings.ts';
 import { passthrough } from './protocols/passthrough.ts';
 import type { Protocol } from './protocols/protocol.ts';
-import {
-  isJsonContentType,
-  parseRequestBody,
-  shapeBody,
-  type BodyRules,
-  type RequestBody,
-  type ShapedBody,
-} from './request-body.ts';
+import { vertexPredict } from './protocols/vertex-predict.ts';
+import { findProvider, type ProviderName } from './providers/index.ts';
+import { isJsonContentType, parseRequestBody, shapeBody, type RequestBody, type ShapedBody } from './request-body.ts';
 
 function parse(text: string): RequestBody {
   const body = parseRequestBody(Buffer.from(text));
@@ -80,6 +78,15 @@ describe('a request body', () => {
     });
   });
 });
+
+function rulesOf(
+  name: ProviderName,
+  settings: Omit<Parameters<typeof compileBodyRules>[0], 'provider'> = {},
+): BodyRules {
+  const provider = findProvider(name);
+  assert.ok(provider !== undefined);
+  return compileBodyRules({ provider, ...settings });
+}
 
 interface Row {
   name: string;
@@ -216,6 +223,74 @@ const rows: Row[] = [
     sent: '{"__proto__":{"stream":true},"constructor":1,"messages":[],"toString":"x"}',
     facts: { stream: false },
   },
+  {
+    name: 'a stream that request_body forces is a stream everywhere',
+    client: '{"messages":[],"stream":false}',
+    rules: rulesOf('openai', {
+      override: { request_body: { 'openai-chat': { stream: true } }, request_body_force_override: true },
+    }),
+    sent: '{"messages":[],"stream":true,"stream_options":{"include_usage":true}}',
+    facts: { stream: true },
+  },
+  {
+    name: 'request_body fills stream_options after the protocol has asked for usage',
+    client: '{"messages":[],"stream":true}',
+    rules: rulesOf('openai', {
+      override: {
+        request_body: { 'openai-chat': { stream_options: { include_usage: false, include_obfuscation: false } } },
+      },
+    }),
+    sent: '{"messages":[],"stream":true,"stream_options":{"include_obfuscation":false,"include_usage":true}}',
+  },
+  {
+    name: 'a model out of request_body is the model in effect',
+    client: '{"messages":[]}',
+    rules: rulesOf('openai', { override: { request_body: { 'openai-chat': { model: 'C' } } } }),
+    sent: '{"messages":[],"model":"C"}',
+    facts: { model: 'C', requestModel: '' },
+  },
+  {
+    name: 'V35 a model out of request_body is not sent either',
+    client: '{"messages":[]}',
+    rules: rulesOf('azure-openai', { override: { request_body: { 'openai-chat': { model: 'C' } } } }),
+    facts: { model: 'C' },
+  },
+  {
+    name: 'bedrock gets neither model nor stream',
+    client: '{"model":"B","stream":true,"messages":[]}',
+    rules: rulesOf('bedrock'),
+    protocol: bedrockConverse,
+    sent: '{"messages":[]}',
+    facts: { stream: true, model: 'B', requestModel: 'B' },
+  },
+  {
+    name: 'bedrock gets no stream that is false',
+    client: '{"stream":false,"messages":[]}',
+    rules: rulesOf('bedrock'),
+    protocol: bedrockConverse,
+    sent: '{"messages":[]}',
+    facts: { stream: false },
+  },
+  {
+    name: 'bedrock gets no stream that options force',
+    client: '{"messages":[]}',
+    rules: rulesOf('bedrock', { options: { stream: true, model: 'A' } }),
+    protocol: bedrockConverse,
+    facts: { stream: true, model: 'A' },
+  },
+  {
+    name: 'bedrock gets a plain body as it came',
+    client: '{"messages": []}',
+    rules: rulesOf('bedrock'),
+    protocol: bedrockConverse,
+  },
+  {
+    name: 'vertex predict gets no model out of options',
+    client: '{"instances":[]}',
+    rules: rulesOf('vertex-ai', { options: { model: 'A' } }),
+    protocol: vertexPredict,
+    facts: { model: 'A', requestModel: '' },
+  },
   { name: 'V42 tools are counted', client: '{"messages":[],"tools":[{},{}]}', facts: { toolCount: 2 } },
   { name: 'tools that are no array are none', client: '{"messages":[],"tools":{}}', facts: { toolCount: 0 } },
   {
@@ -246,6 +321,19 @@ describe('shaping a body', () => {
     const shaped = shapeBody({ options: {}, removesModel: false }, openaiChat, body);
     assert.ok(!(shaped instanceof WeirError));
     assert.equal(shaped.bytes, body.bytes);
+  });
+
+  it('encodes a converted body, and still knows the model of the client', () => {
+    const client: JsonObject = { input: 'x', model: 'B' };
+    const converted = { bytes: null, json: { instances: [{ content: 'x' }] } };
+    const sent = (options: JsonObject): ShapedBody => {
+      const shaped = shapeBody(rulesOf('vertex-ai', { options }), vertexPredict, converted, client);
+      assert.ok(!(shaped instanceof WeirError));
+      assert.equal(Buffer.from(shaped.bytes).toString(), '{"instances":[{"content":"x"}]}');
+      return shaped;
+    };
+    assert.deepEqual([sent({}).requestModel, sent({}).model], ['B', 'B']);
+    assert.deepEqual([sent({ model: 'A' }).requestModel, sent({ model: 'A' }).model], ['B', 'A']);
   });
 
   it('never changes what was parsed, so that a retry starts from the original', () => {

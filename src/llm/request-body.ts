@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { isDeepStrictEqual } from 'node:util';
 import { WeirError } from '../base/errors.ts';
+import { applyBodyRules, withoutMembers, type BodyRules } from './body-rules.ts';
 import { isJsonContainer, parseJson, stringifySorted, type JsonObject } from './json.ts';
 import type { Protocol } from './protocols/protocol.ts';
 
@@ -10,14 +10,6 @@ export interface RequestBody {
   readonly bytes: Uint8Array | null;
   /** What it says. An array is read as an object without members. */
   readonly json: JsonObject;
-}
-
-/** What the configuration does to every body. */
-export interface BodyRules {
-  /** Members that overwrite the client's (`options`). */
-  readonly options: JsonObject;
-  /** `model` is not sent. */
-  readonly removesModel: boolean;
 }
 
 /** The body for the provider, and what is known about it. */
@@ -66,32 +58,46 @@ export function parseRequestBody(bytes: Uint8Array): RequestBody | WeirError {
 }
 
 /**
- * Makes the body for the provider: what the protocol needs for a streamed answer, then `options` over it, then without
- * `model` where the provider takes none. A body in which nothing really changes goes out as the bytes that came;
- * otherwise it is encoded anew with sorted keys.
+ * Makes the body for the provider, each step over the one before: what the protocol needs for a streamed answer,
+ * `options`, `override.llm_options`, `override.request_body`, and out with what the provider does not take. A body in
+ * which nothing really changes goes out as the bytes that came; otherwise it is encoded anew with sorted keys.
  *
+ * @param protocol - The one that the provider is spoken to in.
+ * @param body - In that protocol; `bytes` is null after a conversion.
+ * @param client - What the client itself sent, where `body` is converted from it and may have lost the model.
  * @returns A WeirError (400) if the body is nested too deeply to be encoded.
  */
-export function shapeBody(rules: BodyRules, protocol: Protocol, body: RequestBody): ShapedBody | WeirError {
-  const client = body.json;
-  const overlaid = overlay(client, rules.options);
-  const stream = protocol.isStreaming(overlaid);
+export function shapeBody(
+  rules: BodyRules,
+  protocol: Protocol,
+  body: RequestBody,
+  client: JsonObject = body.json,
+): ShapedBody | WeirError {
+  const { json } = body;
+  const own = rules.byProtocol?.[protocol.name];
+  const configured = applyBodyRules(json, rules.options, own);
+  const stream = protocol.isStreaming(configured);
   const shaped =
-    stream && protocol.prepareStream !== null ? overlay(protocol.prepareStream(client), rules.options) : overlaid;
-  const sent = rules.removesModel ? withoutModel(shaped) : shaped;
+    stream && protocol.prepareStream !== null
+      ? applyBodyRules(protocol.prepareStream(json), rules.options, own)
+      : configured;
+  const sent = withoutMembers(rules.removesModel ? withoutMembers(shaped, modelName) : shaped, own?.removes ?? noNames);
 
-  const bytes = sent === client && body.bytes !== null ? body.bytes : encodeBody(sent);
+  const bytes = sent === json && body.bytes !== null ? body.bytes : encodeBody(sent);
   if (bytes instanceof WeirError) return bytes;
-  const tools = sent['tools'];
+  const tools = protocol.toolsOf(sent);
   return {
     bytes,
     stream,
     requestModel: modelOf(client),
-    model: modelOf(shaped),
+    model: modelOf(shaped) || modelOf(client),
     toolCount: Array.isArray(tools) ? tools.length : 0,
     endUserId: protocol.endUserId(sent),
   };
 }
+
+const modelName: readonly string[] = ['model'];
+const noNames: readonly string[] = [];
 
 function encodeBody(json: JsonObject): Uint8Array | WeirError {
   try {
@@ -99,28 +105,6 @@ function encodeBody(json: JsonObject): Uint8Array | WeirError {
   } catch (cause) {
     return new WeirError('LLM_BODY_SYNTAX', ['it is nested too deeply'], { cause });
   }
-}
-
-/** `body` with the members of `options`; the same object if it has them all already. */
-function overlay(body: JsonObject, options: JsonObject): JsonObject {
-  if (Array.isArray(body)) return body;
-  for (const key in options) {
-    if (!isSame(body, options, key)) return { ...body, ...options };
-  }
-  return body;
-}
-
-function isSame(body: JsonObject, options: JsonObject, key: string): boolean {
-  if (!Object.hasOwn(body, key)) return false;
-  const mine = options[key];
-  const theirs = body[key];
-  return mine === theirs || (typeof mine === 'object' && isDeepStrictEqual(mine, theirs));
-}
-
-function withoutModel(body: JsonObject): JsonObject {
-  if (!Object.hasOwn(body, 'model')) return body;
-  const { model: _, ...rest } = body;
-  return rest;
 }
 
 function modelOf(body: JsonObject): string {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkHeader, compileRequestHeaders, requestHeaderLines } from './request-headers.ts';
+import { checkHeader, compileRequestHeaders, convertedFields, requestHeaderLines } from './request-headers.ts';
 
 interface Row {
   name: string;
@@ -150,4 +150,46 @@ describe('a configured header', () => {
       assert.equal(checkHeader(name, 'x'), 'is not a valid header name');
     });
   }
+});
+
+describe('header fields of a converted request', () => {
+  const conversion = { droppedHeaderPrefixes: ['anthropic-'], sendsApiKeyAsBearer: true };
+  const rows: { name: string; authHeader?: Record<string, string>; client: string[]; sent: string[] }[] = [
+    {
+      name: 'V22 the key becomes an authorization, and what only the client knows stays here',
+      client: ['x-api-key', 'k', 'anthropic-version', '2023-06-01', 'anthropic-beta', 'a', 'x-custom', 'c'],
+      sent: ['x-custom: c', 'authorization: Bearer k'],
+    },
+    {
+      name: 'an authorization of the client is preferred',
+      client: ['x-api-key', 'k', 'authorization', 'Bearer a'],
+      sent: ['authorization: Bearer a'],
+    },
+    {
+      name: 'V22 a configured one replaces both',
+      authHeader: { Authorization: 'Bearer configured' },
+      client: ['x-api-key', 'k'],
+      sent: ['authorization: Bearer configured'],
+    },
+    {
+      name: 'a key that is for the gateway travels under no name',
+      authHeader: { 'api-key': 'configured' },
+      client: ['x-api-key', 'k'],
+      sent: ['api-key: configured'],
+    },
+  ];
+  for (const { name, authHeader = {}, client, sent } of rows) {
+    it(name, () => {
+      const hasCredential = Object.keys(authHeader).length > 0;
+      const rules = compileRequestHeaders({ host: 'h', authHeader, hasCredential });
+      const lines = requestHeaderLines(rules, convertedFields(conversion, client), []).split('\r\n');
+      assert.deepEqual(lines.slice(2, -1), sent);
+    });
+  }
+
+  it('are the same where a conversion has nothing to do with them', () => {
+    const fields = ['x-api-key', 'k', 'anthropic-version', 'v'];
+    const none = { droppedHeaderPrefixes: [], sendsApiKeyAsBearer: false };
+    assert.deepEqual(convertedFields(none, fields), fields);
+  });
 });

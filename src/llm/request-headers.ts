@@ -72,6 +72,40 @@ export function requestHeaderLines(
   return lines;
 }
 
+/** What a conversion between protocols changes in header fields. */
+interface HeaderConversion {
+  /** Fields that mean nothing to the provider: beginnings of names, in lower case. */
+  readonly droppedHeaderPrefixes: readonly string[];
+  /** The key in `x-api-key` is sent as `authorization: Bearer`, unless there is an authorization. */
+  readonly sendsApiKeyAsBearer: boolean;
+}
+
+/**
+ * The client's fields as a client of the provider's protocol would send them. {@link requestHeaderLines} decides which of
+ * them travel on: a key that is for the gateway does so under no name.
+ *
+ * @param fields - name, value, name, value, …; names in lower case.
+ */
+export function convertedFields(conversion: HeaderConversion, fields: readonly string[]): string[] {
+  const { droppedHeaderPrefixes, sendsApiKeyAsBearer } = conversion;
+  const converted: string[] = [];
+  let apiKey: string | null = null;
+  let isAuthorized = false;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    const value = fields[i + 1] ?? '';
+    if (droppedHeaderPrefixes.some((prefix) => name.startsWith(prefix))) continue;
+    if (sendsApiKeyAsBearer && name === 'x-api-key') {
+      apiKey ??= value;
+      continue;
+    }
+    if (name === 'authorization') isAuthorized = true;
+    converted.push(name, value);
+  }
+  if (apiKey !== null && !isAuthorized) converted.push('authorization', `Bearer ${apiKey}`);
+  return converted;
+}
+
 /**
  * Checks one configured header field.
  *

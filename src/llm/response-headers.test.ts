@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { responseFields } from './response-headers.ts';
+import { convertedResponseFields, responseFields } from './response-headers.ts';
 
 const rows = [
   {
@@ -83,4 +83,20 @@ describe('headers of a response from a provider', () => {
       );
     });
   }
+});
+
+it('a converted answer keeps what is about the call, and loses what is about the bytes it was made of', () => {
+  const about = ['x-request-id', 'r1', 'retry-after', '2', 'x-ratelimit-remaining', '9'];
+  const bytes = [
+    'content-type',
+    'text/plain',
+    'content-encoding',
+    'gzip',
+    'etag',
+    '"x"',
+    'content-digest',
+    'sha-256=:x:',
+  ];
+  const fields = convertedResponseFields([...about, ...bytes], 'application/json');
+  assert.deepEqual(fields, ['content-type', 'application/json', ...about]);
 });

@@ -26,6 +26,35 @@ const dropped: ReadonlySet<string> = new Set([
   'reporting-endpoints',
 ]);
 
+/** Fields about the body as the provider sent it: untrue of one that was made out of it. */
+const aboutBytes: ReadonlySet<string> = new Set([
+  'content-type',
+  'content-encoding',
+  'content-md5',
+  'content-digest',
+  'repr-digest',
+  'digest',
+  'etag',
+  'last-modified',
+  'accept-ranges',
+  'content-range',
+]);
+
+/**
+ * The fields of a response whose body Weir has converted.
+ *
+ * @param fields - Of {@link responseFields}.
+ * @param contentType - Of the converted body.
+ */
+export function convertedResponseFields(fields: readonly string[], contentType: string): string[] {
+  const kept = ['content-type', contentType];
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    if (!aboutBytes.has(name)) kept.push(name, fields[i + 1] ?? '');
+  }
+  return kept;
+}
+
 /**
  * The fields of a provider's response that its client gets.
  *

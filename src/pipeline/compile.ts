@@ -3,14 +3,24 @@ import { compileVars } from '../router/expression.ts';
 import type { RequestContext } from './context.ts';
 import type { Plugin, PluginEnv, PluginHooks, Step, StepResult } from './define-plugin.ts';
 import { jsonReply, textReply, type Reply } from './reply.ts';
+import { createHooks, type SecretSource } from './secret-hooks.ts';
+import { printsResponseText } from './variables.ts';
 
 /** The plugins of one route, sorted and ready to run. Null: nobody has a step in this phase. */
 export interface Pipeline {
   readonly rewrite: readonly Step[] | null;
   readonly access: readonly Step[] | null;
   readonly log: readonly ((ctx: RequestContext) => void)[] | null;
+  /** How much of the answer's body is kept for log steps, in bytes. */
+  readonly responseCaptureBytes: number;
   /** A condition reads the body (`post_arg.*` in a `_meta.filter`), so it must be here before the first phase. */
   readonly needsBody: boolean;
+}
+
+interface UsedPlugin {
+  readonly plugin: Plugin;
+  readonly conf: unknown;
+  readonly meta: PluginMeta;
 }
 
 interface PreparedPlugin {
@@ -29,20 +39,24 @@ export function compilePipeline(
   plugins: Readonly<Record<string, unknown>>,
   find: (name: string) => Plugin | undefined,
   env: PluginEnv,
+  secrets: SecretSource,
 ): Pipeline {
-  const prepared: PreparedPlugin[] = [];
+  const used: UsedPlugin[] = [];
   for (const [name, conf] of Object.entries(plugins)) {
     const meta = pluginMetaOf(conf);
     if (meta.disable === true) continue;
     const plugin = find(name);
     if (plugin === undefined) throw new Error(`unknown plugin [${name}]`);
-    prepared.push(prepare(plugin, conf, meta, env));
+    used.push({ plugin, conf, meta });
   }
+  const routeEnv = withLoggers(env, used);
+  const prepared = used.map((each) => prepare(each, routeEnv, secrets));
   prepared.sort((a, b) => b.priority - a.priority);
   return {
     rewrite: stepsOf(prepared, (hooks) => hooks.rewrite),
     access: stepsOf(prepared, (hooks) => hooks.access),
     log: stepsOf(prepared, (hooks) => hooks.log),
+    responseCaptureBytes: Math.max(0, ...used.map(({ plugin, conf }) => plugin.responseCaptureBytes(conf))),
     needsBody: prepared.some((plugin) => plugin.needsBody),
   };
 }
@@ -55,8 +69,16 @@ function stepsOf<T>(
   return steps.length === 0 ? null : steps;
 }
 
-function prepare(plugin: Plugin, conf: unknown, meta: PluginMeta, env: PluginEnv): PreparedPlugin {
-  const { rewrite, access, log } = plugin.create(conf, env);
+/** What the loggers of a route mean for its other plugins. */
+function withLoggers(env: PluginEnv, used: readonly UsedPlugin[]): PluginEnv {
+  const loggers = used.filter(({ plugin }) => plugin.isLogger);
+  if (loggers.length === 0) return env;
+  const printsText = loggers.some(({ conf }) => printsResponseText(JSON.stringify(conf)));
+  return { ...env, llmLog: null, logsResponseText: env.logsResponseText || printsText };
+}
+
+function prepare({ plugin, conf, meta }: UsedPlugin, env: PluginEnv, secrets: SecretSource): PreparedPlugin {
+  const { rewrite, access, log } = createHooks(plugin, conf, env, secrets);
   const filter = meta.filter === undefined ? null : compileVars(meta.filter);
   const replacement = meta.error_response;
   const adapt = (step: Step): Step =>

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { ErrorCode } from '../base/errors.ts';
+import { WeirError, type ErrorCode } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { RequestBody } from '../llm/request-body.ts';
 import type { Usage } from '../llm/usage.ts';
+import type { LlmLogParts } from '../observability/llm-log.ts';
 import { noPathParams, type PathParams, type RequestView } from '../router/request-view.ts';
+import type { BodyCapture } from './body-capture.ts';
 import type { Target } from './target.ts';
 
 /** One try at one upstream, for the log. Times in milliseconds; undefined: it did not come to that. */
@@ -72,6 +74,10 @@ export class RequestContext implements RequestView {
   /** What a plugin chose; null: nobody did. */
   target: Target | null = null;
   llm: LlmCall | null = null;
+  /** What loggers add to their entries about an LLM call. Written in the log phase, before theirs; null: nothing was asked for. */
+  llmLog: LlmLogParts | null = null;
+  /** The beginning of the answer's body, when a logger of the route asks for it. */
+  responseCapture: BodyCapture | null = null;
   /** Every attempt, in order. */
   readonly attempts: AttemptRecord[] = [];
   upstreamScheme: string | undefined;
@@ -80,6 +86,7 @@ export class RequestContext implements RequestView {
   /** Why the request failed, by the stable code of the table of errors; null: it did not. */
   errorCode: ErrorCode | null = null;
 
+  #replacedBody: Buffer | null = null;
   #json: { readonly value: unknown } | null = null;
   #id = '';
 
@@ -127,15 +134,29 @@ export class RequestContext implements RequestView {
   }
 
   /**
-   * Reads the whole body; a second call gives the same bytes.
+   * Reads the whole body; a second call gives the same bytes, or what {@link replaceBody} has put there since.
    *
    * @throws WeirError see {@link Exchange.readBody}.
    */
   readBody(maxBytes: number): Buffer | Promise<Buffer> {
     const limit = Math.min(maxBytes, this.maxBodyBytes);
+    const replaced = this.#replacedBody;
+    if (replaced !== null) {
+      return replaced.length <= limit
+        ? replaced
+        : Promise.reject(new WeirError('BODY_TOO_LARGE', [replaced.length, limit]));
+    }
     const body = this.exchange.bodyIfComplete(limit);
     if (body !== null) return (this.body = body);
     return this.exchange.readBody(limit).then((bytes) => (this.body = bytes));
+  }
+
+  /** Puts other bytes in place of the client's body, for all who read it from now on. */
+  replaceBody(bytes: Buffer): void {
+    this.body = bytes;
+    this.#replacedBody = bytes;
+    this.#json = null;
+    this.llmBody = null;
   }
 
   jsonBody(): unknown {

@@ -1,7 +1,10 @@
 import type { Log } from '../base/log.ts';
 import { pluginMetaOf, withPluginMeta } from '../config/plugin-meta.ts';
+import { checkSecretReferences, isSecretReference } from '../config/secret-reference.ts';
 import type { PluginSpec } from '../config/plugin-catalogue.ts';
+import type { BatchQueues } from '../observability/batch-queue.ts';
 import type { LlmLog } from '../observability/llm-log.ts';
+import type { LogFiles } from '../observability/log-files.ts';
 import type { Infer, JsonSchema } from '../schema/infer.ts';
 import { checkVars } from '../router/expression.ts';
 import { createValidator } from '../schema/validator.ts';
@@ -26,15 +29,24 @@ export interface PluginHooks {
 /** The parts of the worker that plugins may use. */
 export interface PluginEnv {
   readonly pools: Pools;
-  readonly llmLog: LlmLog;
+  /** Where LLM calls are logged; null: loggers of the route do that. */
+  readonly llmLog: Pick<LlmLog, 'write'> | null;
+  readonly logFiles: Pick<LogFiles, 'get'>;
+  readonly batchQueues: Pick<BatchQueues, 'create'>;
+  /** For what happens to requests. */
+  readonly log: Log;
   /** For remarks about the configuration: one worker says them, not each. */
   readonly configurationLog: Log;
-  /** The access log prints `$llm_response_text`, so answers have to be kept for it. */
+  /** A log prints `$llm_response_text`, so answers have to be kept for it. */
   readonly logsResponseText: boolean;
 }
 
 /** A plugin as the lists know it. */
 export interface Plugin extends PluginSpec {
+  /** It delivers entries about requests, with what `ctx.llmLog` holds. */
+  readonly isLogger: boolean;
+  /** How much of the answer's body its log step reads from `ctx.responseCapture`, in bytes. */
+  responseCaptureBytes(conf: unknown): number;
   /**
    * Makes the plugin for one route, when configuration changes; per request only the hooks run.
    *
@@ -51,7 +63,14 @@ interface PluginOptions<S extends JsonSchema> {
   /** One sentence for documentation. */
   readonly summary: string;
   readonly schema: S;
-  /** What the schema cannot say: null, or what is wrong. */
+  /** See {@link Plugin.isLogger}. Default false. */
+  readonly isLogger?: boolean;
+  /** See {@link Plugin.responseCaptureBytes}. Default: nothing of it. */
+  readonly responseCaptureBytes?: (conf: Infer<S>) => number;
+  /**
+   * What the schema cannot say: null, or what is wrong. Asked first with references such as `$env://NAME` in place of
+   * strings, which must pass (`isSecretReference`), and again with their values.
+   */
   readonly check?: (conf: Infer<S>) => string | null;
   readonly create: (conf: Infer<S>, env: PluginEnv) => PluginHooks;
 }
@@ -59,7 +78,7 @@ interface PluginOptions<S extends JsonSchema> {
 /** Declares a plugin once: type, validation, defaults, the Admin API's schema and the documentation come from it. */
 export function definePlugin<const S extends JsonSchema>(options: PluginOptions<S>): Plugin {
   const schema = withPluginMeta(options.schema);
-  const validator = createValidator(schema);
+  const validator = createValidator(schema, { isDeferred: isSecretReference });
   // The one place where a validated configuration gets its type.
   const typed = (conf: unknown): Infer<S> => validator.withDefaults(conf) as Infer<S>;
   return {
@@ -68,7 +87,10 @@ export function definePlugin<const S extends JsonSchema>(options: PluginOptions<
     version: options.version,
     summary: options.summary,
     schema,
-    check: (conf) => validator.check(conf) ?? checkFilter(conf) ?? options.check?.(typed(conf)) ?? null,
+    isLogger: options.isLogger ?? false,
+    responseCaptureBytes: (conf) => options.responseCaptureBytes?.(typed(conf)) ?? 0,
+    check: (conf) =>
+      validator.check(conf) ?? checkFilter(conf) ?? checkSecretReferences(conf) ?? options.check?.(typed(conf)) ?? null,
     create: (conf, env) => options.create(typed(conf), env),
   };
 }

@@ -9,8 +9,11 @@ import type { Reply } from './reply.ts';
 export interface Target {
   /** The instance: `ai-proxy-openai`. */
   readonly name: string;
-  /** Builds the request of one attempt from the client's own; a Reply when that is impossible. */
-  prepare(ctx: RequestContext): OutgoingRequest | Reply;
+  /**
+   * Builds the request of one attempt from the client's own; a Reply when that is impossible. A Promise only where
+   * something has to be waited for, such as a token.
+   */
+  prepare(ctx: RequestContext): OutgoingRequest | Reply | Promise<OutgoingRequest | Reply>;
   /** Decides, before the first byte is relayed, how the answer is read. */
   receive(ctx: RequestContext, head: ResponseHead): Reception;
   /** The answer to a failure before anything was sent to the client. */
@@ -39,10 +42,36 @@ export interface Reception {
   readonly fields: readonly string[];
   /** 0: every read is written at once; otherwise reads are collected for this long. */
   readonly flushIntervalMs: number;
-  /** Sees the bytes of a streamed answer. */
-  onChunk(bytes: Buffer): void;
+  /** The client gets another body than the upstream sends: `whole` stays whole, however large it is. */
+  readonly isConverted: boolean;
+  readonly limits: ReceptionLimits;
+  /**
+   * Shown each piece of a stream.
+   *
+   * @returns What the client gets in its place: mostly the same bytes.
+   * @throws WeirError when the stream has to end here.
+   */
+  onChunk(bytes: Buffer): Buffer;
   /** The answer is complete; `body` is null unless it was collected. */
-  onComplete(body: Buffer | null): void;
-  /** The stream broke after bytes were sent: what tells the client so in its own protocol, or null. */
+  onEnd(body: Buffer | null): Ending;
+  /** The answer will never be complete. */
+  onBroken(): void;
+  /** The stream broke after bytes were sent: what tells the client so in its own protocol; null: nothing can. */
   errorTail(error: WeirError): Buffer | null;
+}
+
+/** Where an answer is given up; null: nowhere. */
+export interface ReceptionLimits {
+  /** Size of the body. */
+  readonly maxBytes: number | null;
+  /** Of a stream, from the beginning of the attempt. */
+  readonly maxDurationMs: number | null;
+}
+
+/** How an answer ends that came to its end. */
+export interface Ending {
+  /** Of a whole answer all that the client gets; of a stream what is still to be said. */
+  readonly body: Buffer;
+  /** What the answer itself says went wrong, for the log. It becomes the client's answer if there is nothing else to send. */
+  readonly failure: WeirError | null;
 }

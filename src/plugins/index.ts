@@ -1,9 +1,23 @@
 import type { PluginCatalogue } from '../config/plugin-catalogue.ts';
 import type { Plugin } from '../pipeline/define-plugin.ts';
+import { aiPromptDecorator } from './ai-prompt-decorator.ts';
+import { aiPromptGuard } from './ai-prompt-guard/index.ts';
+import { aiPromptTemplate } from './ai-prompt-template/index.ts';
 import { aiProxy } from './ai-proxy/index.ts';
+import { aiRequestRewrite } from './ai-request-rewrite/index.ts';
+import { fileLogger } from './file-logger.ts';
+import { httpLogger } from './http-logger.ts';
 
 /** Every plugin that Weir has: the only list. */
-const plugins: readonly Plugin[] = [aiProxy];
+const plugins: readonly Plugin[] = [
+  aiProxy,
+  httpLogger,
+  fileLogger,
+  aiRequestRewrite,
+  aiPromptGuard,
+  aiPromptTemplate,
+  aiPromptDecorator,
+];
 
 const byName = new Map(plugins.map((plugin) => [plugin.name, plugin]));
 const names = [...byName.values()].sort((a, b) => b.priority - a.priority).map((plugin) => plugin.name);

@@ -1,7 +1,7 @@
 import { WeirError } from '../base/errors.ts';
 import type { ResponseHead } from '../http/response-head.ts';
 import type { AttemptRecord, RequestContext } from '../pipeline/context.ts';
-import type { OutgoingRequest, Reception, Target } from '../pipeline/target.ts';
+import type { Ending, OutgoingRequest, Reception, Target } from '../pipeline/target.ts';
 import type { ResponseHandler } from '../upstream/connection.ts';
 import type { UpstreamCall } from '../upstream/pool.ts';
 
@@ -35,6 +35,8 @@ export class Attempt implements ResponseHandler {
   #corked = false;
   #held: Buffer[] = [];
   #flushTimer: NodeJS.Timeout | null = null;
+  #maxBytes = Infinity;
+  #durationTimer: NodeJS.Timeout | null = null;
   #resolve: (failure: WeirError | null) => void = () => {};
 
   constructor(ctx: RequestContext, target: Target, outgoing: OutgoingRequest) {
@@ -74,13 +76,16 @@ export class Attempt implements ResponseHandler {
     // A stream that breaks gets one more event, for which an announced length would leave no room.
     const length = this.#gear === 'stream' ? undefined : head.fields.get('content-length');
     this.#contentLength = length === undefined ? undefined : Number(length);
+    this.#setLimits(this.#reception, head);
   }
 
   onData(bytes: Buffer): void {
     this.record.bytes += bytes.length;
-    if (this.#gear === 'stream') this.#reception?.onChunk(bytes);
+    if (this.record.bytes > this.#maxBytes) return this.#giveUp(new WeirError('UPSTREAM_RESPONSE_TOO_LARGE'));
+    const piece = this.#gear === 'stream' && this.#reception !== null ? this.#reception.onChunk(bytes) : bytes;
+    if (piece.length === 0) return;
     if (this.#piece !== null) this.#putAway(this.#piece, true);
-    this.#piece = bytes;
+    this.#piece = piece;
   }
 
   onReadEnd(): void {
@@ -100,25 +105,39 @@ export class Attempt implements ResponseHandler {
       // A small answer that came in one read is never copied: its bytes are still in the socket's buffer.
       const body =
         this.#whole.length === 0 && last.length <= maxUncopiedBytes ? last : Buffer.concat([...this.#whole, last]);
-      reception.onComplete(body);
-      exchange.respond(this.#status, reception.fields, body);
+      const ending = reception.onEnd(body);
+      if (this.#endsInFailure(ending, nothing)) return;
+      exchange.respond(this.#status, reception.fields, ending.body);
     } else {
       if (this.#gear === 'stream' && this.#lacksEvents()) {
         this.failure = new WeirError('UPSTREAM_EMPTY_STREAM');
         this.#settle(this.failure);
         return;
       }
+      const ending = reception.onEnd(null);
+      if (this.#endsInFailure(ending, last)) return;
       this.#flushHeld();
-      reception.onComplete(null);
       this.#begin(reception);
-      exchange.end(last);
+      exchange.end(ending.body.length === 0 ? last : Buffer.concat([last, ending.body]));
       this.#uncork();
     }
     this.#settle(null);
   }
 
+  /** Notes what the answer says went wrong. @returns True when that is all there is to tell the client. */
+  #endsInFailure({ body, failure }: Ending, last: Buffer): boolean {
+    if (failure === null) return false;
+    this.failure = failure;
+    this.#ctx.errorCode = failure.code;
+    const hasOutput = body.length + last.length + this.#held.length > 0 || this.#ctx.exchange.status !== 0;
+    if (!hasOutput) this.#settle(failure);
+    return !hasOutput;
+  }
+
   onError(error: WeirError): void {
     const { exchange } = this.#ctx;
+    // The rest of a read in which the answer was given up already.
+    if (this.failure !== null) return;
     this.failure = error;
     this.onReadEnd();
     this.#finishRecord();
@@ -129,7 +148,7 @@ export class Attempt implements ResponseHandler {
     // The client has a part of the answer. It must be able to see that the rest is missing.
     this.#ctx.errorCode = error.code;
     this.#flushHeld();
-    this.#reception?.onComplete(null);
+    this.#reception?.onBroken();
     const tail = this.#reception?.errorTail(error) ?? null;
     if (tail === null) {
       exchange.cut();
@@ -178,7 +197,31 @@ export class Attempt implements ResponseHandler {
     if (exchange.status === 0) exchange.begin(this.#status, reception.fields, this.#contentLength);
   }
 
+  #setLimits(reception: Reception, head: ResponseHead): void {
+    const { maxBytes, maxDurationMs } = reception.limits;
+    if (maxBytes !== null) {
+      this.#maxBytes = maxBytes;
+      const announced = Number(head.fields.get('content-length') ?? 0);
+      if (announced > maxBytes && this.#outgoing.wire.method !== 'HEAD') {
+        return this.#giveUp(new WeirError('UPSTREAM_RESPONSE_TOO_LARGE'));
+      }
+    }
+    if (maxDurationMs !== null && this.#gear === 'stream') {
+      const restMs = Math.max(0, maxDurationMs - this.#elapsed());
+      this.#durationTimer = setTimeout(() => this.#giveUp(new WeirError('UPSTREAM_STREAM_TOO_LONG')), restMs);
+    }
+  }
+
+  /** Closes the upstream's connection in the middle of its answer. */
+  #giveUp(error: WeirError): void {
+    this.#call?.abort();
+    this.onError(error);
+  }
+
   #giveUpWhole(): void {
+    if (this.#reception?.isConverted === true) {
+      return this.#giveUp(new WeirError('UPSTREAM_ANSWER', ['it is too large to be converted']));
+    }
     this.#gear = 'pass';
     for (const bytes of this.#whole) this.#relay(bytes);
     this.#whole = [];
@@ -193,14 +236,13 @@ export class Attempt implements ResponseHandler {
   }
 
   #onGatewayEnds(): void {
-    this.#call?.abort();
-    this.onError(new WeirError('SHUTTING_DOWN'));
+    this.#giveUp(new WeirError('SHUTTING_DOWN'));
   }
 
   #onClientGone(): void {
     this.#call?.abort();
     this.#finishRecord();
-    this.#reception?.onComplete(null);
+    this.#reception?.onBroken();
     this.#settle(new WeirError('CLIENT_CLOSED_REQUEST'));
   }
 
@@ -219,6 +261,7 @@ export class Attempt implements ResponseHandler {
   #settle(failure: WeirError | null): void {
     const { exchange } = this.#ctx;
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
+    if (this.#durationTimer !== null) clearTimeout(this.#durationTimer);
     exchange.onAbort = null;
     exchange.onDrain = null;
     exchange.onCut = null;

@@ -2,6 +2,7 @@ import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ExchangeHandler } from '../http/server-connection.ts';
+import { BodyCapture } from '../pipeline/body-capture.ts';
 import { RequestContext } from '../pipeline/context.ts';
 import { refusal, type Reply } from '../pipeline/reply.ts';
 import { runPhase } from '../pipeline/run.ts';
@@ -59,6 +60,10 @@ async function handle(exchange: Exchange, gateway: Gateway): Promise<void> {
 async function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway): Promise<Reply | undefined> {
   const { pipeline } = route;
   ctx.route = route;
+  if (pipeline.responseCaptureBytes > 0) {
+    ctx.responseCapture = new BodyCapture(pipeline.responseCaptureBytes);
+    ctx.exchange.onBodySent = ctx.responseCapture.add;
+  }
   if (pipeline.needsBody && ctx.body === null) await ctx.readBody(gateway.maxPostArgsBytes);
 
   const rewritten = pipeline.rewrite === null ? undefined : runPhase(pipeline.rewrite, ctx);
@@ -74,7 +79,8 @@ async function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway
 }
 
 async function callTarget(ctx: RequestContext, target: Target, gateway: Gateway): Promise<Reply | undefined> {
-  const outgoing = target.prepare(ctx);
+  const prepared = target.prepare(ctx);
+  const outgoing = prepared instanceof Promise ? await prepared : prepared;
   if (!('pool' in outgoing)) return outgoing;
   ctx.upstreamScheme = outgoing.scheme;
   ctx.upstreamHost = outgoing.host;

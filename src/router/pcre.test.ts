@@ -40,6 +40,46 @@ for (const [pattern, matching, others] of cases) {
   });
 }
 
+const unicodeCases: typeof cases = [
+  ['^.$', ['\u{1f600}', 'a'], ['ab']],
+  ['^[\u{1f600}\u{1f601}]$', ['\u{1f601}'], ['\u{1f602}']],
+  ['^\\x{1f600}$', ['\u{1f600}'], ['\u{1f601}']],
+  ['^\\p{Lu}\\pL+$', ['\u00c4bc'], ['abc', 'A1']],
+  ['^\\p{L&}$', ['a', 'A'], ['\u4e2d']],
+  ['^\\p{Han}+$', ['\u4e2d\u6587'], ['a']],
+  ['^\\P{Han}$', ['a'], ['\u4e2d']],
+  ['^\\p{^Han}$', ['a'], ['\u4e2d']],
+  ['^[\\p{Han}\\d]$', ['\u4e2d', '1'], ['a']],
+  ['^[\\w-.]+$', ['a-b.c'], ['a b', '']],
+  ['^[\\h-x]$', ['-', 'x', ' '], ['a', '0']],
+  ['^[[:digit:]-x]$', ['-', 'x', '1'], ['a']],
+  ['^\\-\\_\\@\\/\\#$', ['-_@/#'], ['-_@/']],
+  ['^{x}]$', ['{x}]'], ['x']],
+  ['^{,2}a{1,}$', ['{,2}aa'], ['a']],
+];
+
+for (const [pattern, matching, others] of unicodeCases) {
+  test(`in Unicode mode, ${JSON.stringify(pattern)} matches what PCRE matches in UTF mode`, () => {
+    const regex = compilePcre(pattern, { ignoreCase: false, unicode: true });
+    for (const text of matching) assert.ok(regex.test(text), JSON.stringify(text));
+    for (const text of others) assert.ok(!regex.test(text), JSON.stringify(text));
+  });
+}
+
+for (const [pattern, matching, others] of cases) {
+  test(`in Unicode mode, ${JSON.stringify(pattern)} means the same`, () => {
+    const regex = compilePcre(pattern, { ignoreCase: false, unicode: true });
+    for (const text of matching) assert.ok(regex.test(text), JSON.stringify(text));
+    for (const text of others) assert.ok(!regex.test(text), JSON.stringify(text));
+  });
+}
+
+test('what no version of Unicode knows is refused', () => {
+  for (const pattern of ['\\p{Klingon}', '\\p', '\\p{}', '\\X']) {
+    assert.throws(() => compilePcre(pattern, { ignoreCase: false, unicode: true }), SyntaxError);
+  }
+});
+
 test('case is ignored when asked', () => {
   assert.ok(compilePcre('^abc$', { ignoreCase: true }).test('aBC'));
   assert.ok(compilePcre('(?i)^abc$', { ignoreCase: true }).test('aBC'));

@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { fillDefaults } from './defaults.ts';
+import { type IsDeferred, withoutDeferredStrings } from './deferred-strings.ts';
 import type { JsonSchema } from './infer.ts';
 import { checkJsonShape } from './json-shape.ts';
 import { describeErrors } from './wording.ts';
@@ -28,6 +29,11 @@ const ajv = new Ajv({
   keywords: ['encrypt_fields'],
 });
 
+interface ValidatorOptions {
+  /** Strings whose value is not known yet: of them only the type is checked. Default: none. */
+  readonly isDeferred?: IsDeferred;
+}
+
 /**
  * Makes a validator. Ajv needs milliseconds to compile a schema, so that happens with the first value.
  *
@@ -37,7 +43,7 @@ const ajv = new Ajv({
  *
  * @throws Error on the first use if the schema itself is wrong (an unknown keyword, a bad pattern).
  */
-export function createValidator(schema: JsonSchema): Validator {
+export function createValidator(schema: JsonSchema, { isDeferred = () => false }: ValidatorOptions = {}): Validator {
   let compiled: ValidateFunction | undefined;
   return {
     check(value) {
@@ -45,7 +51,8 @@ export function createValidator(schema: JsonSchema): Validator {
       if (shape !== null) return shape;
       compiled ??= ajv.compile(schema);
       if (compiled(fillDefaults(schema, value, matches))) return null;
-      return describeErrors(schema, compiled.errors ?? []);
+      const errors = withoutDeferredStrings(compiled.errors ?? [], isDeferred);
+      return errors.length === 0 ? null : describeErrors(schema, errors);
     },
     withDefaults: (value) => fillDefaults(schema, value, matches),
   };

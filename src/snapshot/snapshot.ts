@@ -4,6 +4,7 @@ import type { StoredResource } from '../config/store/store.ts';
 import { compilePipeline, type Pipeline } from '../pipeline/compile.ts';
 import type { RouteFacts } from '../pipeline/context.ts';
 import type { Plugin, PluginEnv } from '../pipeline/define-plugin.ts';
+import type { SecretCache } from '../pipeline/secret-cache.ts';
 import { compileEntry, type CompiledEntry, type RouterMode } from '../router/route-entry.ts';
 import { createRouter, type Router } from '../router/router.ts';
 
@@ -22,6 +23,8 @@ export interface SnapshotOptions {
   readonly findPlugin: (name: string) => Plugin | undefined;
   readonly env: PluginEnv;
   readonly routerMode: RouterMode;
+  /** Outlives compilers, so that a reload fetches no secret anew. */
+  readonly secrets: SecretCache;
   readonly log: Log;
 }
 
@@ -42,9 +45,17 @@ export class SnapshotCompiler {
   }
 
   compile(resources: Iterable<StoredResource>, revision: number): Snapshot {
-    const entries: RouteEntry[] = [];
+    const routes: StoredResource[] = [];
+    const secretManagers = new Map<string, StoredResource>();
     for (const resource of resources) {
-      if (resource.kind !== 'routes') continue;
+      if (resource.kind === 'routes') routes.push(resource);
+      if (resource.kind === 'secrets') secretManagers.set(resource.id, resource);
+    }
+    // First of all: the plugins of a new route fetch their secrets at once.
+    this.#options.secrets.setManagers(secretManagers);
+
+    const entries: RouteEntry[] = [];
+    for (const resource of routes) {
       let entry = this.#compiled.get(resource);
       if (entry === undefined) {
         entry = this.#compileRoute(resource);
@@ -59,9 +70,9 @@ export class SnapshotCompiler {
     const route = resource.value as Route;
     if (route.status === 0) return null;
     try {
-      const { findPlugin, env, routerMode } = this.#options;
+      const { findPlugin, env, routerMode, secrets } = this.#options;
       const configurationLog = withFields(env.configurationLog, { route_id: resource.id });
-      const pipeline = compilePipeline(route.plugins ?? {}, findPlugin, { ...env, configurationLog });
+      const pipeline = compilePipeline(route.plugins ?? {}, findPlugin, { ...env, configurationLog }, secrets);
       const entry = {
         id: resource.id,
         value: { id: resource.id, name: route.name ?? '', pipeline },

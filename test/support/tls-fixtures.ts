@@ -26,6 +26,9 @@ export const testCa = readFileSync(testCaFile, 'utf8');
 /** Valid until 2125 for api.openai.com, api.deepseek.com, api.aimlapi.com, *.openai.azure.com, localhost and 127.0.0.1. */
 export const serverCertificate = loadCertificate('server');
 
+/** Signed by the same authority, valid until 2125 for the hosts of all providers; those of Bedrock in us-east-1. */
+export const providersCertificate = loadCertificate('providers');
+
 /** The same names, valid until 2021-01-01. */
 export const expiredCertificate = loadCertificate('expired');
 

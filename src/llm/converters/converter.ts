@@ -34,6 +34,8 @@ export interface Conversion {
 
 /** A streamed answer while it is converted. Never throws, whatever the events hold. */
 export interface StreamConversion {
+  /** Something has been said, an error included. False at the end: the provider's events were none that can be converted. */
+  readonly hasOutput: boolean;
   /** What an event of the provider's protocol becomes: framed events of the client's protocol, `''` for nothing. */
   event(event: StreamEvent): string;
   /** The provider's stream is over: what is still to be said, `''` for nothing. */

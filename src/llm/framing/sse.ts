@@ -18,6 +18,8 @@ export class SseSplitter {
   #pending = '';
   #tail = '';
   #discarding = false;
+  /** An event was too large to be kept, so that nobody got to see it. */
+  lostEvent = false;
 
   /** @param onBlock - Gets each block without its boundary, as a latin1 string; `''` for an empty one. */
   constructor(onBlock: (block: string) => void) {
@@ -40,6 +42,7 @@ export class SseSplitter {
     if (this.#pending.length > maxUnfinishedEventBytes) {
       this.#pending = '';
       this.#discarding = true;
+      this.lostEvent = true;
     }
   }
 

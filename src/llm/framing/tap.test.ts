@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { openaiChat } from '../protocols/openai-chat.ts';
 import { openaiEmbeddings } from '../protocols/openai-embeddings.ts';
+import type { Protocol } from '../protocols/protocol.ts';
 import { passthrough } from '../protocols/passthrough.ts';
 import { noUsage } from '../usage.ts';
 import { maxCapturedText, observeBody, StreamObserver } from './tap.ts';
@@ -23,6 +24,24 @@ function observe(chunks: readonly Uint8Array[], captureText = false): StreamObse
 }
 
 const whole = stream(delta('Hé'), ': ping\n\n', delta('llo'), '\n\n', finalUsage, 'data: [DONE]\n\n');
+
+describe('the end of a chat', () => {
+  const choice = (reason: unknown): object => ({ choices: [{ index: 0, delta: {}, finish_reason: reason }] });
+  for (const [reason, finished] of [
+    ['stop', true],
+    ['tool_calls', true],
+    ['', false],
+    ['null', false],
+    [null, false],
+  ] as const) {
+    it(`is ${finished ? '' : 'not '}told by finish_reason ${JSON.stringify(reason)}, also without [DONE]`, () => {
+      for (const captureText of [false, true]) {
+        const observer = observe([stream(delta('a'), choice(reason))], captureText);
+        assert.deepEqual([observer.finished, observer.sawDone], [finished, false]);
+      }
+    });
+  }
+});
 
 for (const captureText of [false, true]) {
   describe(`observing a stream ${captureText ? 'with' : 'without'} its text`, () => {
@@ -107,10 +126,41 @@ for (const captureText of [false, true]) {
       assert.equal(observer.usage.totalTokens, 13);
     });
 
-    it('a stream that is cut in an event keeps what was known', () => {
+    it('a stream that is cut in an event keeps what was known, its text too', () => {
       const cut = whole.subarray(0, whole.indexOf('usage":{'));
-      const observer = observe([cut], captureText);
-      assert.deepEqual([observer.usage, observer.sawDone], [noUsage, false]);
+      const observer = new StreamObserver(openaiChat, { captureText });
+      observer.chunk(cut);
+      for (const end of [() => {}, () => observer.end()]) {
+        end();
+        assert.deepEqual([observer.usage, observer.sawDone, observer.failed], [noUsage, false, false]);
+        assert.equal(observer.text, expected.text);
+      }
+    });
+
+    const error = { message: 'It broke', type: 'server_error', code: 502 };
+    const failures: { name: string; events: (object | string)[]; text: string | null }[] = [
+      { name: 'an event with an error', events: [{ error }], text: '502: It broke' },
+      { name: 'an error as a word', events: [{ error: 'gone' }], text: 'gone' },
+      { name: 'an error behind other members', events: [{ ...delta('x'), error }], text: '502: It broke' },
+      { name: 'white space', events: ['data: { "error" : { "code" : "c" } }\r\n\r\n'], text: 'c' },
+      { name: 'the first of two errors', events: [{ error: 'one' }, { error: 'two' }], text: 'one' },
+      { name: 'an error null is none', events: [{ ...delta('x'), error: null }], text: null },
+      { name: 'an empty error is none', events: [{ ...delta('x'), error: '' }], text: null },
+      { name: 'text about an error is none', events: [delta('{"error":{"message":"x"}}')], text: null },
+      { name: 'a broken event is none', events: ['data: {"error":{"mess\n\n'], text: null },
+      { name: 'an error deeper inside is none', events: [{ ...delta('x'), metadata: { error } }], text: null },
+    ];
+    for (const { name, events, text } of failures) {
+      it(`sees what failed: ${name}`, () => {
+        const observer = observe([stream(delta('a'), ...events)], captureText);
+        assert.deepEqual([observer.failed, observer.errorText], [text !== null, text]);
+        assert.equal(observer.events, events.length + 1);
+      });
+    }
+
+    it('what is known after a failure still counts', () => {
+      const observer = observe([stream({ error }, finalUsage, 'data: [DONE]\n\n')], captureText);
+      assert.deepEqual([observer.failed, observer.sawDone, observer.usage.totalTokens], [true, true, 13]);
     });
   });
 }
@@ -121,6 +171,61 @@ it('captured text is bounded and says when it is not all', () => {
   assert.equal(observer.text?.length, maxCapturedText);
   assert.equal(observer.textTruncated, true);
   assert.equal(observer.usage.totalTokens, 13);
+});
+
+describe('observing events out of another framing', () => {
+  // Stands for a protocol whose events are told apart by their names alone.
+  const named: Protocol = {
+    ...openaiChat,
+    streamMarkers: /^(?:metadata|exception)/,
+    isDone: ({ event }) => event === 'metadata',
+    isError: ({ event }) => event === 'exception',
+  };
+  const piece = { event: 'delta', data: JSON.stringify(delta('a')) };
+  const metadata = { event: 'metadata', data: JSON.stringify(finalUsage) };
+  const exception = { event: 'exception', data: '{"message":"Too many tokens"}' };
+
+  for (const captureText of [false, true]) {
+    it(`reads the same facts ${captureText ? 'with' : 'without'} the text`, () => {
+      const observer = new StreamObserver(named, { captureText });
+      for (const event of [piece, piece, metadata]) observer.event(event);
+      observer.end();
+      const { events, sawDone, failed, text, usage } = observer;
+      assert.deepEqual([events, sawDone, failed, usage.totalTokens], [3, true, false, 13]);
+      assert.equal(text, captureText ? 'aa' : null);
+    });
+
+    it(`sees an exception ${captureText ? 'with' : 'without'} the text`, () => {
+      const observer = new StreamObserver(named, { captureText });
+      for (const event of [piece, exception]) observer.event(event);
+      assert.deepEqual(
+        [observer.failed, observer.errorText, observer.sawDone],
+        [true, 'exception: Too many tokens', false],
+      );
+    });
+  }
+
+  it('reads only events that the markers match, in their names or their data', () => {
+    let parsed = 0;
+    const counting: Protocol = { ...openaiChat, usageOf: (json) => (parsed++, openaiChat.usageOf(json)) };
+    const observer = new StreamObserver(counting, { captureText: false });
+    for (const event of [piece, piece, { event: 'message', data: metadata.data }]) observer.event(event);
+    assert.deepEqual([parsed, observer.events, observer.usage.totalTokens], [1, 3, 13]);
+  });
+
+  it('reads nothing for protocols that Weir does not interpret', () => {
+    const observer = new StreamObserver(passthrough, { captureText: true });
+    observer.event(metadata);
+    assert.deepEqual([observer.usage, observer.text, observer.events], [noUsage, null, 0]);
+  });
+});
+
+it('events with an event line in front of their data are counted without being parsed', () => {
+  let parsed = 0;
+  const counting: Protocol = { ...openaiChat, usageOf: () => (parsed++, null) };
+  const observer = new StreamObserver(counting, { captureText: false });
+  observer.chunk(Buffer.from('event: x\ndata: {}\n\nevent: x\r\ndata:{}\r\n\r\nevent: x\n\nevent: y\nDATA: {}\n\n'));
+  assert.deepEqual([observer.events, parsed], [3, 0]);
 });
 
 it('nothing is read out of the streams of protocols that Weir does not interpret', () => {

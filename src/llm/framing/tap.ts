@@ -1,7 +1,9 @@
 import { parseJsonObject, type JsonObject } from '../json.ts';
 import type { Protocol } from '../protocols/protocol.ts';
 import { mergeUsage, noUsage, type Usage, type UsageReport } from '../usage.ts';
+import { errorText } from './error-text.ts';
 import { parseSseBlock, SseSplitter } from './sse.ts';
+import type { StreamEvent } from './stream-event.ts';
 
 /** Response text beyond this many UTF-16 units is not kept. */
 export const maxCapturedText = 1024 * 1024;
@@ -13,7 +15,10 @@ export interface AnswerFacts {
   /** The provider's own usage object; null if nothing was reported. */
   readonly rawUsage: JsonObject | null;
   readonly hasToolCalls: boolean;
-  /** null when not wanted, or when there is none. */
+  /**
+   * null when not wanted, or when there is none. Of a stream it is what came so far, whether or not the stream also
+   * reported its usage or came to its end: `$llm_response_text` of APISIX 3.18 stays empty then.
+   */
   readonly text: string | null;
   /** The text is longer than {@link maxCapturedText} and `text` is only its beginning. */
   readonly textTruncated: boolean;
@@ -63,8 +68,8 @@ function parseFromUsage(bytes: Buffer): JsonObject | null {
 }
 
 /**
- * The tap's gear "observe": is shown every chunk of a stream whose bytes go to the client elsewhere, untouched.
- * When the text is not wanted it parses only events that match the protocol's markers, about one in a hundred.
+ * The tap's gear "observe": is shown a stream whose bytes go to the client elsewhere, either every chunk of it, or every
+ * event. When the text is not wanted it parses only events that match the protocol's markers, about one in a hundred.
  */
 export class StreamObserver implements AnswerFacts {
   readonly #protocol: Protocol;
@@ -75,8 +80,14 @@ export class StreamObserver implements AnswerFacts {
 
   hasToolCalls = false;
   textTruncated = false;
-  /** The stream said that it is complete; a stream that ends without was cut. */
+  /** The stream said that it is over, complete or failed; a stream that ends without was cut. */
   sawDone = false;
+  /** The answer is complete, whether or not the stream also said that it is over. */
+  finished = false;
+  /** The stream said that the answer failed. */
+  failed = false;
+  /** What it said, for the log; null if it did not fail. At most 200 UTF-16 units. */
+  errorText: string | null = null;
   /** Events with data, so far; 0 if the protocol's streams carry nothing to read. */
   events = 0;
 
@@ -84,6 +95,11 @@ export class StreamObserver implements AnswerFacts {
     this.#protocol = protocol;
     this.#captureText = options.captureText;
     this.#splitter = new SseSplitter((block) => this.#onBlock(block));
+  }
+
+  /** An event was too large to be read, perhaps the one that says the most. */
+  get lostEvent(): boolean {
+    return this.#splitter.lostEvent;
   }
 
   get usage(): Usage {
@@ -98,9 +114,18 @@ export class StreamObserver implements AnswerFacts {
     return this.#text === '' ? null : this.#text;
   }
 
-  /** @param bytes - Free for reuse when the call returns. */
+  /** @param bytes - Server-sent events, split anywhere. Free for reuse when the call returns. */
   chunk(bytes: Uint8Array): void {
     if (this.#protocol.streamMarkers !== null) this.#splitter.push(bytes);
+  }
+
+  /** Instead of {@link chunk}: an event out of another framing, or one that a converter takes apart anyway. */
+  event(event: StreamEvent): void {
+    const markers = this.#protocol.streamMarkers;
+    if (markers === null) return;
+    this.events += 1;
+    const marked = markers.test(`${event.event}\n${event.data}`);
+    if (marked || this.#captureText) this.#onEvent(event, marked);
   }
 
   /** The stream is over, however it ended. */
@@ -109,22 +134,30 @@ export class StreamObserver implements AnswerFacts {
   }
 
   #onBlock(block: string): void {
-    const worthParsing = this.#captureText || this.#protocol.streamMarkers?.test(block) === true;
-    if (!worthParsing && block.startsWith('data:')) {
+    const marked = this.#protocol.streamMarkers?.test(block) === true;
+    const worthParsing = marked || this.#captureText;
+    if (!worthParsing && (block.startsWith('data:') || block.includes('\ndata:'))) {
       this.events += 1;
       return;
     }
     const event = parseSseBlock(block);
     if (event === null) return;
     this.events += 1;
-    if (!worthParsing) return;
-    if (this.#protocol.isDone(event)) this.sawDone = true;
-    if (event.data.startsWith('{')) this.#read(event.data);
+    if (worthParsing && event.data !== '') this.#onEvent(event, marked);
   }
 
-  #read(data: string): void {
-    const json = parseJsonObject(data);
+  #onEvent(event: StreamEvent, marked: boolean): void {
+    const isJson = event.data.startsWith('{');
+    const json = isJson ? parseJsonObject(event.data) : null;
+    // Cut in the middle: its name alone, which may be that of the last event, does not make it one.
+    if (isJson && json === null) return;
+    if (marked && this.#protocol.isDone(event)) this.sawDone = true;
+    if (marked && !this.failed && this.#protocol.isError(event)) {
+      this.failed = true;
+      this.errorText = errorText(event);
+    }
     if (json === null) return;
+    if (marked && !this.finished) this.finished = this.#protocol.hasFinishReason?.(json) === true;
     const report = this.#protocol.usageOf(json);
     if (report !== null) this.#report = mergeUsage(this.#report, report);
     if (!this.hasToolCalls) this.hasToolCalls = this.#protocol.hasToolCalls(json);

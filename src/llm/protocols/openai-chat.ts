@@ -1,4 +1,6 @@
 import { isJsonContainer, isJsonObject, type JsonObject } from '../json.ts';
+import { objectsIn } from './objects-in.ts';
+import { openaiEndUserId } from './openai-end-user.ts';
 import { isOpenaiErrorEvent, renderOpenaiError, renderOpenaiErrorEvent } from './openai-error.ts';
 import { readOpenaiUsage } from './openai-usage.ts';
 import type { Protocol } from './protocol.ts';
@@ -10,21 +12,22 @@ export const openaiChat: Protocol = {
 
   matches: (_path, body) => isJsonContainer(body['messages']),
   isStreaming: (body) => body['stream'] === true,
+  modelInPath: null,
   prepareStream(body) {
     const given = isJsonObject(body['stream_options']) ? body['stream_options'] : {};
     if (given['include_usage'] === true) return body;
     return { ...body, stream_options: { ...given, include_usage: true } };
   },
-  endUserId(body) {
-    const id = body['safety_identifier'] ?? body['user'];
-    return typeof id === 'string' ? id : '';
-  },
+  toolsOf: (body) => body['tools'],
+  endUserId: openaiEndUserId,
   requestMessages: (body) => body['messages'],
 
   // The members of a usage object end in `_tokens`; `"usage":null`, which OpenAI sends in every event, does not match,
-  // nor do null or empty tool_calls.
-  streamMarkers: /_(?:tokens"|calls"\s*:\s*\[\s*[^\]\s])|\[DONE\]|"error"\s*:\s*[{"]/,
+  // nor do null or empty tool_calls and finish_reasons. The end of `"error":` is searched and not all of it: with a quote
+  // for a first character the whole search takes almost three times as long (235 and 85 ns for an event of OpenAI).
+  streamMarkers: /_(?:tokens"|calls"\s*:\s*\[\s*[^\]\s]|reason"\s*:\s*"[^"])|\[DONE\]|ror"\s*:\s*[{"]/,
   isDone: (event) => event.data === '[DONE]',
+  hasFinishReason: (event) => objectsIn(event['choices']).some(isFinished),
   isError: isOpenaiErrorEvent,
 
   toolCallMarker: 'tool_calls"',
@@ -42,17 +45,16 @@ export const openaiChat: Protocol = {
   renderErrorEvent: renderOpenaiErrorEvent,
 };
 
+/** Some servers write `"null"` or `""` while the answer goes on. */
+function isFinished({ finish_reason: reason }: JsonObject): boolean {
+  return typeof reason === 'string' && reason !== '' && reason !== 'null';
+}
+
 /** The `message` (answer) or `delta` (event) of every choice. */
 function choiceParts(answer: JsonObject): JsonObject[] {
-  const choices = answer['choices'];
-  if (!Array.isArray(choices)) return [];
-  const parts: JsonObject[] = [];
-  for (const choice of choices) {
-    if (!isJsonObject(choice)) continue;
-    const part = choice['message'] ?? choice['delta'];
-    if (isJsonObject(part)) parts.push(part);
-  }
-  return parts;
+  return objectsIn(answer['choices'])
+    .map((choice) => choice['message'] ?? choice['delta'])
+    .filter(isJsonObject);
 }
 
 function contentOf(part: JsonObject): string {

@@ -7,15 +7,17 @@ export const openaiEmbeddings: Protocol = {
   name: 'openai-embeddings',
   keepsRequestLine: false,
 
-  // The Responses API has an `input` too; sent to an embeddings endpoint it would be answered with nonsense.
-  matches: (path, body) => body['input'] !== undefined && !path.endsWith('/v1/responses'),
+  matches: (_path, body) => body['input'] !== undefined,
   isStreaming: () => false,
+  modelInPath: null,
   prepareStream: null,
+  toolsOf: () => undefined,
   endUserId: (body) => (typeof body['user'] === 'string' ? body['user'] : ''),
   requestMessages: (body) => body['input'],
 
   streamMarkers: null,
   isDone: () => false,
+  hasFinishReason: null,
   isError: () => false,
 
   toolCallMarker: null,

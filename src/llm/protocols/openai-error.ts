@@ -17,8 +17,22 @@ export function renderOpenaiErrorEvent(error: WeirError): Buffer {
   return Buffer.from(encodeSse({ event: 'message', data: errorJson(error) }));
 }
 
+/**
+ * The event `error` of the Responses API, whose members stand in the data itself.
+ * https://platform.openai.com/docs/api-reference/responses-streaming/error
+ *
+ * @param eventsBefore - Events of the stream so far: they are numbered from 0.
+ */
+export function renderResponsesErrorEvent(error: WeirError, eventsBefore = 0): Buffer {
+  const { code, message } = error;
+  const data = JSON.stringify({ type: 'error', code, message, param: null, sequence_number: eventsBefore });
+  return Buffer.from(encodeSse({ event: 'error', data }));
+}
+
 /** An event whose JSON has a member `error` that says something, as OpenAI and those who follow it write it. */
 export function isOpenaiErrorEvent(event: StreamEvent): boolean {
+  // Most have none; to parse `[DONE]` just to see it fail costs as much as twenty events.
+  if (!event.data.includes('"error"')) return false;
   const error = parseJsonObject(event.data)?.['error'];
   return isJsonObject(error) || (typeof error === 'string' && error !== '');
 }

@@ -21,7 +21,8 @@ export function readOpenaiUsage(answer: JsonObject): UsageReport | null {
       completionTokens,
       totalTokens: tokenCount(raw['total_tokens']) || promptTokens + completionTokens,
       cacheReadInputTokens: tokenCount(promptDetails['cached_tokens']) || tokenCount(raw['prompt_cache_hit_tokens']),
-      cacheCreationInputTokens: tokenCount(promptDetails['cache_creation_input_tokens']),
+      cacheCreationInputTokens:
+        tokenCount(promptDetails['cache_creation_input_tokens']) || tokenCount(promptDetails['cache_write_tokens']),
       reasoningTokens: tokenCount(completionDetails['reasoning_tokens']),
     },
     raw,

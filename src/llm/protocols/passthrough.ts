@@ -8,12 +8,15 @@ export const passthrough: Protocol = {
 
   matches: () => true,
   isStreaming: (body) => body['stream'] === true,
+  modelInPath: null,
   prepareStream: null,
+  toolsOf: (body) => body['tools'],
   endUserId: () => '',
   requestMessages: () => undefined,
 
   streamMarkers: null,
   isDone: () => false,
+  hasFinishReason: null,
   isError: () => false,
 
   toolCallMarker: null,

@@ -7,6 +7,10 @@ export const aimlapi = defineProvider({
   hosted: true,
   removesModel: false,
   protocols: {
-    'openai-chat': { path: '/v1/chat/completions', maxTokensField: 'max_tokens' },
+    'openai-chat': {
+      path: '/v1/chat/completions',
+      maxTokensField: 'max_tokens',
+      maxTokensReplaces: 'max_completion_tokens',
+    },
   },
 });

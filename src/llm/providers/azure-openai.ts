@@ -12,6 +12,6 @@ export const azureOpenai = defineProvider({
   removesModel: true,
   protocols: {
     // Only for an endpoint without a path, kept as APISIX has it.
-    'openai-chat': { path: '/completions', maxTokensField: 'max_tokens' },
+    'openai-chat': { path: '/completions', maxTokensField: 'max_tokens', maxTokensReplaces: 'max_completion_tokens' },
   },
 });

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { WeirError } from '../../base/errors.ts';
 import { compileEndpoint, upstreamTarget } from '../endpoint.ts';
+import { AwsEventSplitter, encodeAwsEvent } from '../framing/aws-event-stream.ts';
 import { observeBody, StreamObserver, type AnswerFacts } from '../framing/tap.ts';
 import { protocols } from '../protocols/index.ts';
 import { noUsage, type Usage } from '../usage.ts';
-import type { Provider } from './define-provider.ts';
+import type { Provider, ProviderConf } from './define-provider.ts';
 import { findProvider, providerNames, providers } from './index.ts';
 
 // test/fixtures/providers/<provider>.json: what each provider answers, in the shapes that its documentation shows.
@@ -17,12 +19,25 @@ interface Expected {
   readonly hasToolCalls: boolean;
 }
 
+/** Data of an event without name (as it is, or as JSON), or an event with its name. */
+type FixtureEvent = string | { readonly event?: string; readonly data?: object };
+
+interface Stream extends Expected {
+  readonly events: readonly FixtureEvent[];
+  /** Default: server-sent events. */
+  readonly framing?: 'aws-event-stream';
+}
+
 interface Fixture {
-  /** Where requests go, with `override.endpoint` set to `endpoint` if there is one. */
+  /** Where requests go, with `endpoint` as `override.endpoint`, `conf` as `provider_conf` and `model` in effect. */
   readonly url: string;
+  /** Where requests for a stream go. Default: the same. */
+  readonly streamUrl?: string;
   readonly endpoint?: string;
+  readonly conf?: ProviderConf;
+  readonly model?: string;
   readonly json: Expected & { readonly body: object };
-  readonly stream?: Expected & { readonly events: readonly (object | string)[] };
+  readonly stream?: Stream;
   readonly error: { readonly body: object };
 }
 
@@ -39,6 +54,29 @@ function assertFacts(facts: AnswerFacts, expected: Expected, captureText: boolea
 
 const nothing: Expected = { usage: noUsage, text: null, hasToolCalls: false };
 
+/** Shows the observer a stream in the framing in which the provider sends it. */
+function observe(observer: StreamObserver, { events, framing }: Stream): void {
+  const splitter = new AwsEventSplitter((event) => observer.event(event));
+  for (const event of events) {
+    const { event: name, data } = typeof event === 'string' ? { event: undefined, data: event } : toNamed(event);
+    const text = typeof data === 'string' ? data : JSON.stringify(data);
+    if (framing === 'aws-event-stream') {
+      const headers = { ':event-type': name ?? '', ':content-type': 'application/json', ':message-type': 'event' };
+      splitter.push(encodeAwsEvent({ headers, payload: text }));
+    } else {
+      observer.chunk(Buffer.from(`${name === undefined ? '' : `event: ${name}\n`}data: ${text}\n\n`));
+    }
+  }
+  observer.end();
+  assert.deepEqual([splitter.failure, splitter.betweenEvents], [null, true]);
+}
+
+function toNamed(event: Exclude<FixtureEvent, string>): { event: string | undefined; data: object } {
+  return event.event !== undefined && event.data !== undefined
+    ? { event: event.event, data: event.data }
+    : { event: undefined, data: event };
+}
+
 for (const provider of providers) {
   describe(`provider ${provider.name}`, () => {
     const fixtures = readFixtures(provider);
@@ -49,48 +87,51 @@ for (const provider of providers) {
       assert.deepEqual(Object.keys(own).sort(), Object.keys(provider.protocols).sort());
     });
 
-    for (const protocol of protocols.filter(({ name }) => Object.hasOwn(provider.protocols, name))) {
-      const fixture = fixtures[protocol.name];
-      if (fixture === undefined) {
-        it(`${protocol.name} has a fixture`, () => assert.fail(`add ${protocol.name} to ${provider.name}.json`));
+    for (const name of Object.keys(provider.protocols)) {
+      const protocol = protocols.find((candidate) => candidate.name === name);
+      const fixture = fixtures[name];
+      if (protocol === undefined || fixture === undefined) {
+        it(`${name} has a definition and a fixture`, () =>
+          assert.fail(`define it, and add it to ${provider.name}.json`));
         continue;
       }
 
-      it(`${protocol.name} requests go to its address`, () => {
-        const endpoint = compileEndpoint({ provider, endpoint: fixture.endpoint });
-        const target = upstreamTarget(endpoint, protocol, '/anything?x=1');
-        assert.equal(`${endpoint.scheme}://${endpoint.hostHeader}${target}`, fixture.url);
-      });
+      for (const stream of [false, true]) {
+        it(`${name} requests for ${stream ? 'streams' : 'whole answers'} go to its address`, () => {
+          const endpoint = compileEndpoint({ provider, providerConf: fixture.conf, endpoint: fixture.endpoint });
+          const call = { model: fixture.model ?? '', stream };
+          const target = upstreamTarget(endpoint, protocol, '/anything?x=1', call);
+          const url = stream ? (fixture.streamUrl ?? fixture.url) : fixture.url;
+          assert.ok(!(target instanceof WeirError));
+          assert.equal(`${endpoint.scheme}://${endpoint.hostHeader}${target}`, url);
+        });
+      }
 
-      it(`${protocol.name} has a stream fixture exactly if the protocol streams`, () => {
+      it(`${name} has a stream fixture exactly if the protocol streams`, () => {
         assert.equal(fixture.stream !== undefined, protocol.isStreaming({ stream: true }));
       });
 
       for (const captureText of [false, true]) {
         const how = captureText ? 'with text' : 'without text';
 
-        it(`${protocol.name} answers are read ${how}`, () => {
+        it(`${name} answers are read ${how}`, () => {
           const { body, ...expected } = fixture.json;
           assertFacts(observeBody(protocol, Buffer.from(JSON.stringify(body)), { captureText }), expected, captureText);
         });
 
-        it(`${protocol.name} errors say nothing about usage ${how}`, () => {
+        it(`${name} errors say nothing about usage ${how}`, () => {
           const body = Buffer.from(JSON.stringify(fixture.error.body));
           assertFacts(observeBody(protocol, body, { captureText }), nothing, captureText);
         });
 
-        if (fixture.stream === undefined) continue;
-        const { events, ...expected } = fixture.stream;
+        const { stream } = fixture;
+        if (stream === undefined) continue;
 
-        it(`${protocol.name} streams are read ${how}`, () => {
+        it(`${name} streams are read ${how}`, () => {
           const observer = new StreamObserver(protocol, { captureText });
-          for (const event of events) {
-            const data = typeof event === 'string' ? event : JSON.stringify(event);
-            observer.chunk(Buffer.from(`data: ${data}\n\n`));
-          }
-          observer.end();
-          assertFacts(observer, expected, captureText);
-          assert.deepEqual([observer.events, observer.sawDone], [events.length, true]);
+          observe(observer, stream);
+          assertFacts(observer, stream, captureText);
+          assert.deepEqual([observer.events, observer.sawDone, observer.failed], [stream.events.length, true, false]);
         });
       }
     }

@@ -7,6 +7,10 @@ export const deepseek = defineProvider({
   hosted: true,
   removesModel: false,
   protocols: {
-    'openai-chat': { path: '/chat/completions', maxTokensField: 'max_tokens' },
+    'openai-chat': {
+      path: '/chat/completions',
+      maxTokensField: 'max_tokens',
+      maxTokensReplaces: 'max_completion_tokens',
+    },
   },
 });

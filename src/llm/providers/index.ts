@@ -1,12 +1,28 @@
 import { aimlapi } from './aimlapi.ts';
+import { anthropic } from './anthropic.ts';
 import { azureOpenai } from './azure-openai.ts';
+import { bedrock } from './bedrock.ts';
 import { deepseek } from './deepseek.ts';
 import type { Provider } from './define-provider.ts';
+import { gemini } from './gemini.ts';
 import { openai } from './openai.ts';
 import { openaiCompatible } from './openai-compatible.ts';
+import { openrouter } from './openrouter.ts';
+import { vertexAi } from './vertex-ai.ts';
 
 /** Every provider. */
-export const providers = [openai, deepseek, aimlapi, openaiCompatible, azureOpenai] as const;
+export const providers = [
+  openai,
+  deepseek,
+  aimlapi,
+  anthropic,
+  openaiCompatible,
+  azureOpenai,
+  openrouter,
+  gemini,
+  vertexAi,
+  bedrock,
+] as const;
 
 export type ProviderName = (typeof providers)[number]['name'];
 

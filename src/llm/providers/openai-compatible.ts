@@ -7,7 +7,12 @@ export const openaiCompatible = defineProvider({
   hosted: false,
   removesModel: false,
   protocols: {
-    'openai-chat': { path: '/v1/chat/completions', maxTokensField: 'max_tokens' },
+    'openai-chat': {
+      path: '/v1/chat/completions',
+      maxTokensField: 'max_tokens',
+      maxTokensReplaces: 'max_completion_tokens',
+    },
+    'openai-responses': { path: '/v1/responses', maxTokensField: 'max_output_tokens' },
     'openai-embeddings': { path: '/v1/embeddings' },
   },
 });

@@ -7,7 +7,12 @@ export const openai = defineProvider({
   hosted: true,
   removesModel: false,
   protocols: {
-    'openai-chat': { path: '/v1/chat/completions', maxTokensField: 'max_completion_tokens' },
+    'openai-chat': {
+      path: '/v1/chat/completions',
+      maxTokensField: 'max_completion_tokens',
+      maxTokensReplaces: 'max_tokens',
+    },
+    'openai-responses': { path: '/v1/responses', maxTokensField: 'max_output_tokens' },
     'openai-embeddings': { path: '/v1/embeddings' },
   },
 });

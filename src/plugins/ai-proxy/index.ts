@@ -1,13 +1,13 @@
-import { WeirError } from '../../base/errors.ts';
 import { aiProxySchema, checkAiProxy } from '../../llm/ai-proxy-schema.ts';
 import { compileLlmTarget, type LlmTarget } from '../../llm/target.ts';
 import type { RequestContext } from '../../pipeline/context.ts';
 import { definePlugin, type PluginEnv } from '../../pipeline/define-plugin.ts';
-import { refusal, type Reply } from '../../pipeline/reply.ts';
+import type { Reply } from '../../pipeline/reply.ts';
 import { LlmAttemptTarget, type LlmInstance } from './llm-attempt-target.ts';
 import { writeLlmLog } from './llm-log-record.ts';
 import { readLlmRequest } from './llm-request.ts';
 import { loggedUri } from './logged-uri.ts';
+import { refuseClient } from './refuse-client.ts';
 
 /** Sends LLM calls of a route to one provider. */
 export const aiProxy = definePlugin({
@@ -21,7 +21,7 @@ export const aiProxy = definePlugin({
     const target = compileLlmTarget(conf);
     if (target.lacksCredential) {
       env.configurationLog.warn(
-        `ai-proxy: provider ${target.provider.name} is called without a credential; set auth.header or auth.query`,
+        `ai-proxy: provider ${target.provider.name} is called without a credential; set auth.header, auth.query, auth.gcp or auth.aws`,
       );
     }
     const instance = createInstance(target, env);
@@ -65,10 +65,4 @@ function chooseTarget(ctx: RequestContext, instance: LlmInstance): Reply | undef
   } catch (error) {
     return refuseClient(ctx, error);
   }
-}
-
-/** The client's mistakes are answers; anything else is a fault and goes on as one. */
-function refuseClient(ctx: RequestContext, error: unknown): Reply {
-  if (!(error instanceof WeirError)) throw error;
-  return refusal(ctx, error);
 }

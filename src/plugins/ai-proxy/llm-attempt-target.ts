@@ -1,10 +1,10 @@
 import { WeirError } from '../../base/errors.ts';
 import type { ResponseHead } from '../../http/response-head.ts';
+import type { UnsignedRequest } from '../../llm/auth/request-signer.ts';
 import { upstreamTarget } from '../../llm/endpoint.ts';
-import { observeBody, StreamObserver, type AnswerFacts } from '../../llm/framing/tap.ts';
-import { shapeBody } from '../../llm/request-body.ts';
-import { requestHeaderLines } from '../../llm/request-headers.ts';
-import { responseFields } from '../../llm/response-headers.ts';
+import { listedNames } from '../../llm/header-rules.ts';
+import { shapeBody, type ShapedBody } from '../../llm/request-body.ts';
+import { convertedFields, requestHeaderLines } from '../../llm/request-headers.ts';
 import type { LlmTarget } from '../../llm/target.ts';
 import { noUsage } from '../../llm/usage.ts';
 import type { LlmCall, RequestContext } from '../../pipeline/context.ts';
@@ -12,8 +12,12 @@ import { refusal, type Reply } from '../../pipeline/reply.ts';
 import type { OutgoingRequest, Reception, Target } from '../../pipeline/target.ts';
 import type { PoolUse } from '../../upstream/connection.ts';
 import type { Pool } from '../../upstream/pool.ts';
+import { AnswerNotes } from './answer-notes.ts';
 import type { LlmRequest } from './llm-request.ts';
 import { loggedUri } from './logged-uri.ts';
+import { receiveAnswer } from './receive-answer.ts';
+import { refuseClient } from './refuse-client.ts';
+import { translate, type Translation } from './translation.ts';
 
 /** A provider of one route with the parts of this worker that calls to it use. Made when configuration changes. */
 export interface LlmInstance {
@@ -26,14 +30,26 @@ export interface LlmInstance {
   readonly capturesText: boolean;
 }
 
-const noNames: readonly string[] = [];
+/** A request to a provider, complete but for a credential that is computed from the rest. */
+interface Draft {
+  readonly translation: Translation;
+  readonly shaped: ShapedBody;
+  readonly unsigned: UnsignedRequest;
+}
+
+/** A request that is on its way. */
+interface Sent {
+  readonly translation: Translation;
+  readonly model: string;
+  readonly notes: AnswerNotes;
+}
 
 /** One client's LLM call, addressed to one provider. */
 export class LlmAttemptTarget implements Target {
   readonly name: string;
   #instance: LlmInstance;
   #request: LlmRequest;
-  #sentAt = 0;
+  #sent: Sent | null = null;
 
   constructor(instance: LlmInstance, request: LlmRequest) {
     this.name = instance.target.instanceName;
@@ -43,45 +59,27 @@ export class LlmAttemptTarget implements Target {
 
   /** What the client asked, for payload logs. */
   get requestMessages(): unknown {
-    return this.#request.protocol.requestMessages(this.#request.body.json);
+    return this.#request.protocol.requestMessages(this.#request.json);
   }
 
-  prepare(ctx: RequestContext): OutgoingRequest | Reply {
-    const { target, pool, use } = this.#instance;
-    const { protocol, body } = this.#request;
-    const shaped = shapeBody(target.bodyRules, protocol, body);
-    if (shaped instanceof WeirError) return refusal(ctx, shaped);
-    const uri = upstreamTarget(target.endpoint, protocol, ctx.requestUri);
-    if (uri === null) return refusal(ctx, this.#unsupported());
-
-    ctx.llm = {
-      requestType: shaped.stream ? 'ai_stream' : 'ai_chat',
-      requestModel: shaped.requestModel,
-      model: shaped.model,
-      toolCount: shaped.toolCount,
-      endUserId: shaped.endUserId,
-      timeToFirstTokenMs: 0,
-      usage: noUsage,
-      hasToolCalls: false,
-      responseText: null,
-    };
-    const method = protocol.keepsRequestLine ? ctx.method : 'POST';
-    const fields = ctx.exchange.head.fields;
-    const lines = requestHeaderLines(target.requestHeaders, fields.flat, listedNames(fields.getCombined('connection')));
-    const head = `${method} ${uri} HTTP/1.1\r\n${lines}content-length: ${shaped.bytes.length}\r\n\r\n`;
-    const { scheme, hostHeader } = target.endpoint;
-    this.#sentAt = performance.now();
-    const logged = this.#instance.loggedTargets[protocol.name] ?? loggedUri(uri, target.endpoint.lockedArguments);
-    return { pool, use, wire: { method, head, body: shaped.bytes }, scheme, host: hostHeader, uri: logged };
+  prepare(ctx: RequestContext): OutgoingRequest | Reply | Promise<OutgoingRequest | Reply> {
+    const { signer } = this.#instance.target;
+    const draft = this.#draft(ctx);
+    if (draft instanceof WeirError) return refusal(ctx, draft);
+    if (signer === null) return this.#send(ctx, draft, '');
+    try {
+      const lines = signer.sign(draft.unsigned);
+      if (typeof lines === 'string') return this.#send(ctx, draft, lines);
+      return lines.then((late) => this.#send(ctx, draft, late)).catch((error: unknown) => refuseClient(ctx, error));
+    } catch (error) {
+      return refuseClient(ctx, error);
+    }
   }
 
-  receive(ctx: RequestContext, head: ResponseHead): Reception {
-    const { protocol } = this.#request;
-    const { target } = this.#instance;
-    const fields = responseFields(head.fields.flat, listedNames(head.fields.getCombined('connection')));
-    const gear = isEventStream(head) ? 'stream' : protocol.keepsRequestLine ? 'pass' : 'whole';
-    const common = { gear, fields, flushIntervalMs: gear === 'stream' ? target.flushIntervalMs : 0 } as const;
-    return gear === 'stream' ? this.#receiveStream(ctx, common) : this.#receiveWhole(ctx, common);
+  receive(_ctx: RequestContext, head: ResponseHead): Reception {
+    if (this.#sent === null) throw new Error('an answer to a request that was not sent');
+    const { target, capturesText } = this.#instance;
+    return receiveAnswer(head, { ...this.#sent, target, capturesText, protocol: this.#request.protocol });
   }
 
   errorReply(_ctx: RequestContext, error: WeirError): Reply {
@@ -89,78 +87,50 @@ export class LlmAttemptTarget implements Target {
     return { status: error.status, fields: ['Content-Type', contentType], body };
   }
 
-  #receiveStream(ctx: RequestContext, common: Pick<Reception, 'gear' | 'fields' | 'flushIntervalMs'>): Reception {
-    const { protocol } = this.#request;
-    const observer = new StreamObserver(protocol, { captureText: this.#instance.capturesText });
-    let started = false;
-    let betweenEvents = true;
-    return {
-      ...common,
-      onChunk: (bytes) => {
-        if (!started && ctx.llm !== null) ctx.llm.timeToFirstTokenMs = this.#elapsedMs();
-        started = true;
-        betweenEvents = endsEvent(bytes);
-        observer.chunk(bytes);
-      },
-      onComplete: () => {
-        observer.end();
-        record(ctx.llm, observer);
-      },
-      errorTail: (error) => {
-        const event = protocol.renderErrorEvent(error);
-        // An event that was cut in the middle is closed first, or the client would read the error as a part of it.
-        return betweenEvents ? event : Buffer.concat([Buffer.from('\n\n'), event]);
-      },
-    };
+  #draft(ctx: RequestContext): Draft | WeirError {
+    const { endpoint, bodyRules, provider } = this.#instance.target;
+    const translation = translate(this.#request, provider);
+    if (translation instanceof WeirError) return translation;
+    const { protocol, body } = translation;
+    const shaped = shapeBody(bodyRules, protocol, body, this.#request.json);
+    if (shaped instanceof WeirError) return shaped;
+    const target = upstreamTarget(endpoint, protocol, ctx.requestUri, shaped);
+    if (target === null) throw new Error(`${provider.name} has no path for ${protocol.name}`);
+    if (target instanceof WeirError) return target;
+    const method = protocol.keepsRequestLine ? ctx.method : 'POST';
+    return { translation, shaped, unsigned: { method, target, host: endpoint.hostHeader, body: shaped.bytes } };
   }
 
-  #receiveWhole(ctx: RequestContext, common: Pick<Reception, 'gear' | 'fields' | 'flushIntervalMs'>): Reception {
-    return {
-      ...common,
-      onChunk: () => {},
-      onComplete: (body) => {
-        if (ctx.llm === null) return;
-        ctx.llm.timeToFirstTokenMs = this.#elapsedMs();
-        if (body !== null)
-          record(ctx.llm, observeBody(this.#request.protocol, body, { captureText: this.#instance.capturesText }));
-      },
-      errorTail: () => null,
-    };
-  }
+  /** @param credentialLines - Those of the signer. */
+  #send(ctx: RequestContext, { translation, shaped, unsigned }: Draft, credentialLines: string): OutgoingRequest {
+    const { target, pool, use } = this.#instance;
+    const call = startCall(shaped);
+    ctx.llm = call;
+    this.#sent = { translation, model: shaped.model, notes: new AnswerNotes(call, performance.now()) };
 
-  #unsupported(): WeirError {
-    const { provider } = this.#instance.target;
-    return new WeirError('LLM_PROTOCOL_UNSUPPORTED', [
-      provider.name,
-      this.#request.protocol.name,
-      Object.keys(provider.protocols).join(', '),
-    ]);
-  }
-
-  #elapsedMs(): number {
-    return Math.floor(performance.now() - this.#sentAt);
+    const { fields } = ctx.exchange.head;
+    const listed = listedNames(fields.getCombined('connection'));
+    const { conversion, protocol } = translation;
+    const offered = conversion === null ? fields.flat : convertedFields(conversion.converter, fields.flat);
+    const lines = requestHeaderLines(target.requestHeaders, offered, listed) + credentialLines;
+    const { method, target: uri, body } = unsigned;
+    const head = `${method} ${uri} HTTP/1.1\r\n${lines}content-length: ${body.length}\r\n\r\n`;
+    const { scheme, hostHeader, lockedArguments } = target.endpoint;
+    const logged = this.#instance.loggedTargets[protocol.name] ?? loggedUri(uri, lockedArguments);
+    return { pool, use, wire: { method, head, body }, scheme, host: hostHeader, uri: logged };
   }
 }
 
-function record(call: LlmCall | null, facts: AnswerFacts): void {
-  if (call === null) return;
-  call.usage = facts.usage;
-  call.hasToolCalls = facts.hasToolCalls;
-  call.responseText = facts.text;
-}
-
-function isEventStream(head: ResponseHead): boolean {
-  const contentType = head.fields.get('content-type');
-  return head.status < 300 && contentType !== undefined && contentType.toLowerCase().includes('text/event-stream');
-}
-
-/** Ends in a blank line, as every complete event does. */
-function endsEvent(bytes: Buffer): boolean {
-  const end = bytes.length - 1;
-  if (bytes[end] !== 0x0a) return false;
-  return bytes[end - 1] === 0x0a || (bytes[end - 1] === 0x0d && bytes[end - 2] === 0x0a);
-}
-
-function listedNames(connection: string | undefined): readonly string[] {
-  return connection === undefined ? noNames : connection.toLowerCase().split(/[ \t]*,[ \t]*/);
+function startCall(shaped: ShapedBody): LlmCall {
+  return {
+    requestType: shaped.stream ? 'ai_stream' : 'ai_chat',
+    requestModel: shaped.requestModel,
+    model: shaped.model,
+    toolCount: shaped.toolCount,
+    endUserId: shaped.endUserId,
+    timeToFirstTokenMs: 0,
+    usage: noUsage,
+    hasToolCalls: false,
+    responseText: null,
+  };
 }

@@ -1,4 +1,5 @@
 import { WeirError } from '../../base/errors.ts';
+import type { JsonObject } from '../../llm/json.ts';
 import { detectProtocol } from '../../llm/protocols/index.ts';
 import type { Protocol } from '../../llm/protocols/protocol.ts';
 import { isJsonContentType, type RequestBody } from '../../llm/request-body.ts';
@@ -9,6 +10,8 @@ import { readJsonBody } from '../../pipeline/json-body.ts';
 export interface LlmRequest {
   readonly protocol: Protocol;
   readonly body: RequestBody;
+  /** What the body says, and the model that the path names where the body names none. */
+  readonly json: JsonObject;
 }
 
 /**
@@ -26,5 +29,7 @@ export function readLlmRequest(ctx: RequestContext, maxBodyBytes: number): LlmRe
 function understand(ctx: RequestContext, body: RequestBody): LlmRequest {
   const protocol = detectProtocol(ctx.path, body.json);
   if (protocol === null) throw new WeirError('LLM_NO_PROTOCOL');
-  return { protocol, body };
+  const { json } = body;
+  const model = protocol.modelInPath === null || 'model' in json ? '' : protocol.modelInPath(ctx.path);
+  return { protocol, body, json: model === '' ? json : { ...json, model } };
 }

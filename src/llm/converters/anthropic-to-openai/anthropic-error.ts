@@ -1,0 +1,38 @@
+import { isJsonObject, type JsonObject } from '../../json.ts';
+
+/** Anthropic's error envelope. https://docs.anthropic.com/en/api/errors#error-shapes */
+export function anthropicError(type: string, message: string): JsonObject {
+  return { type: 'error', error: { type, message } };
+}
+
+/**
+ * Turns an error of an OpenAI-compatible provider, the body of an answer or an event of a stream, into Anthropic's.
+ *
+ * @returns null: it reports no error.
+ * @see https://platform.openai.com/docs/guides/error-codes
+ * @see https://openrouter.ai/docs/api-reference/errors for errors within a choice
+ */
+export function toAnthropicError(answer: JsonObject): JsonObject | null {
+  const choice: unknown = Array.isArray(answer['choices']) ? answer['choices'][0] : undefined;
+  for (const error of [answer['error'], isJsonObject(choice) ? choice['error'] : undefined]) {
+    if (typeof error === 'string' && error !== '') return anthropicError('api_error', error);
+    if (isJsonObject(error)) {
+      const type = firstText(error['type'], error['code']);
+      return anthropicError(type ?? 'api_error', messageOf(error));
+    }
+  }
+  return null;
+}
+
+/** The error for a body that is neither an answer nor an error of OpenAI's shape. */
+export function unexpectedAnswerError(answer: JsonObject): JsonObject {
+  return anthropicError('api_error', messageOf(answer));
+}
+
+function messageOf(error: JsonObject): string {
+  return firstText(error['message'], error['detail']) ?? 'the provider gave no answer and no reason';
+}
+
+function firstText(...candidates: readonly unknown[]): string | undefined {
+  return candidates.find((candidate) => typeof candidate === 'string' && candidate !== '') as string | undefined;
+}
