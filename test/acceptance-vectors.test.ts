@@ -142,16 +142,14 @@ const vectors: Vector[] = [
     sentFields: { 'content-type': 'application/json' },
     body: chatText,
   },
-  ...['{}', '[]'].map(
-    (body): Vector => ({
-      name: `V6 ${body} is of no protocol`,
-      request: { body },
-      requests: 0,
-      status: 400,
-      body: 'no matching AI protocol for the request',
-      logged: { weir_error: 'LLM_NO_PROTOCOL' },
-    }),
-  ),
+  ...['{}', '[]'].map((body): Vector => ({
+    name: `V6 ${body} is of no protocol`,
+    request: { body },
+    requests: 0,
+    status: 400,
+    body: 'no matching AI protocol for the request',
+    logged: { weir_error: 'LLM_NO_PROTOCOL' },
+  })),
   {
     name: 'V7 a body above max_req_body_size is refused',
     conf: { max_req_body_size: 100 },
@@ -191,8 +189,7 @@ const vectors: Vector[] = [
   {
     name: 'V9 a 429 comes back as it is',
     request: { body: chat },
-    upstream: ({ socket }) =>
-      void setTimeout(() => socket.write(rawAnswer(429, 'text/json', '{"error":"slow"}')), 30),
+    upstream: ({ socket }) => void setTimeout(() => socket.write(rawAnswer(429, 'text/json', '{"error":"slow"}')), 30),
     status: 429,
     contentType: 'text/json',
     body: '{"error":"slow"}',
@@ -219,7 +216,9 @@ const vectors: Vector[] = [
       const { tools } = JSON.parse(request.body.toString()) as { tools: { function: { name: string } }[] };
       const { name } = tools[0]?.function ?? assert.fail('no tool');
       const tool_calls = [{ id: 'c1', type: 'function', function: { name, arguments: '{"q":1}' } }];
-      const choices = [{ index: 0, finish_reason: 'tool_calls', message: { role: 'assistant', content: null, tool_calls } }];
+      const choices = [
+        { index: 0, finish_reason: 'tool_calls', message: { role: 'assistant', content: null, tool_calls } },
+      ];
       socket.write(rawAnswer(200, 'application/json', JSON.stringify({ ...chatAnswer, choices })));
     },
     target: '/v1/chat/completions',
@@ -506,7 +505,8 @@ for (const [index, vector] of vectors.entries()) {
     for (const [name, value] of Object.entries(vector.sentFields ?? {})) {
       assert.equal(fieldOf(request, name), value, name);
     }
-    if (vector.contentType !== undefined) assert.match(answer.headers['content-type'] ?? '', new RegExp(`^${vector.contentType}`));
+    if (vector.contentType !== undefined)
+      assert.match(answer.headers['content-type'] ?? '', new RegExp(`^${vector.contentType}`));
     if (typeof vector.body === 'string') assert.equal(answer.text, vector.body);
     if (vector.body instanceof RegExp) assert.match(answer.text, vector.body);
     vector.check?.(answer, request);

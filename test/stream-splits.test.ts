@@ -174,7 +174,11 @@ const recordings: Recording[] = [
 ];
 
 /** Where the provider cuts a stream: in front of these bytes. Sent as a header, so that every call has its own. */
-async function sendInPieces(write: (bytes: Buffer | string) => void, bytes: Buffer, cuts: readonly number[]): Promise<void> {
+async function sendInPieces(
+  write: (bytes: Buffer | string) => void,
+  bytes: Buffer,
+  cuts: readonly number[],
+): Promise<void> {
   let from = 0;
   for (const cut of [...cuts, bytes.length]) {
     if (from > 0) await sleep(tickMs);
@@ -222,7 +226,11 @@ for (const [index, recording] of recordings.entries()) {
 
     async function assertLogged(count: number): Promise<void> {
       const text = `"request_uri":"/${id}${path}?`;
-      const lines = (): string[] => stage.gateway.readLog('access.log').split('\n').filter((line) => line.includes(text));
+      const lines = (): string[] =>
+        stage.gateway
+          .readLog('access.log')
+          .split('\n')
+          .filter((line) => line.includes(text));
       await eventually(() => lines().length === count);
       for (const line of lines()) {
         const values = JSON.parse(line) as LoggedCall;

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { plainAnswer, type MockSettings } from '../mock/answers.ts';
@@ -10,12 +10,17 @@ import { fillTemplate } from './template.ts';
 export const mockPorts = { plain: 18400, paced: 18401 } as const;
 const firstGatewayPort = 18410;
 
+/** Files are kept in memory where the system offers that: a disk that is slow or limited would stand in for the gateway. */
+function filesRoot(): string {
+  return existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+}
+
 /** The place where everything runs: cores, ports, the mocks, a folder for files. */
 export class Rig implements AsyncDisposable {
   readonly machine: Machine = describeMachine();
   readonly cores: CorePlan = planCores(this.machine.cores);
   readonly openFiles = openFilesLimit();
-  readonly folder = mkdtempSync(join(tmpdir(), 'weir-bench-'));
+  readonly folder = mkdtempSync(join(filesRoot(), 'weir-bench-'));
   #nextPort = firstGatewayPort;
   #nextFolder = 0;
   readonly #mocks: ServerProcess[] = [];

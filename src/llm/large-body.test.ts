@@ -40,7 +40,7 @@ describe('a large body', () => {
     {
       name: 'a member that is taken out leaves no comma',
       text: '{"model":"B","messages":[],"stop":1}',
-      change: ({ model: _, stop: __, ...rest }) => rest,
+      change: ({ messages }) => ({ messages }),
       sent: '{"messages":[]}',
     },
     { name: 'nothing may be left', text: '{"model":"B"}', change: () => ({}), sent: '{}' },
@@ -60,7 +60,7 @@ describe('a large body', () => {
   for (const { name, text, change, sent } of rows) {
     it(name, () => {
       const body = bodyOf(text);
-      assert.equal(body.withMembers(change(body.outline)).toString(), sent);
+      assert.equal(body.encode(change(body.outline)).toString(), sent);
     });
   }
 
@@ -73,7 +73,7 @@ describe('a large body', () => {
         const gone = removed.map((index) => keys[index]);
         const without = (from: JsonObject): JsonObject =>
           Object.fromEntries(Object.entries(from).filter(([key]) => !gone.includes(key)));
-        const sent = body.withMembers({ ...without(body.outline), ...options });
+        const sent = body.encode({ ...without(body.outline), ...options });
         assert.deepEqual(JSON.parse(sent.toString()), JSON.parse(JSON.stringify({ ...without(client), ...options })));
       }),
     );

@@ -39,7 +39,7 @@ export class LargeBody {
    * @param changed - {@link outline} with other members: what is identical in both is not touched.
    * @throws RangeError when a new member is nested deeper than the stack allows.
    */
-  withMembers(changed: JsonObject): Buffer {
+  encode(changed: JsonObject): Buffer {
     const pieces: Uint8Array[] = [];
     const written = new Set<string>();
     const write = (piece: Uint8Array): number => pieces.push(pieces.length === 0 ? openBrace : comma, piece);
@@ -62,7 +62,7 @@ const closeBrace = Buffer.from('}');
 const comma = Buffer.from(',');
 
 function outlineOf(bytes: Buffer, { start, end, elementCount }: JsonMember): unknown {
-  if (elementCount !== -1 && end - start > smallArrayBytes) return new Array<undefined>(elementCount);
+  if (elementCount !== -1 && end - start > smallArrayBytes) return Object.assign([], { length: elementCount });
   return parseJson(bytes.toString('utf8', start, end));
 }
 

@@ -10,7 +10,14 @@ import { passthrough } from './protocols/passthrough.ts';
 import type { Protocol } from './protocols/protocol.ts';
 import { vertexPredict } from './protocols/vertex-predict.ts';
 import { findProvider, type ProviderName } from './providers/index.ts';
-import { isJsonContentType, parseRequestBody, shapeBody, type RequestBody, type ShapedBody } from './request-body.ts';
+import {
+  bodyFromJson,
+  isJsonContentType,
+  parseRequestBody,
+  shapeBody,
+  type RequestBody,
+  type ShapedBody,
+} from './request-body.ts';
 
 function parse(text: string): RequestBody {
   const body = parseRequestBody(Buffer.from(text));
@@ -72,10 +79,9 @@ describe('a request body', () => {
 
   it('may be a view into a larger buffer', () => {
     const bytes = Buffer.from('xx{"messages":[]}yy').subarray(2, -2);
-    assert.deepEqual(parseRequestBody(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)), {
-      bytes: new Uint8Array(bytes),
-      json: { messages: [] },
-    });
+    const body = parseRequestBody(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
+    assert.ok(!(body instanceof WeirError));
+    assert.deepEqual([body.bytes, body.json], [new Uint8Array(bytes), { messages: [] }]);
   });
 });
 
@@ -316,6 +322,36 @@ describe('shaping a body', () => {
     });
   }
 
+  describe('that is large', () => {
+    const messages = JSON.stringify([{ role: 'user', content: 'é "x" '.repeat(4000) }]);
+    const client = `{ "zebra":1.0, "messages":${messages},\n"model":"B","tools":[{},{}],"user":"ü" }`;
+
+    it('keeps its bytes but for the members that change', () => {
+      const { bytes, ...facts } = shape(client, { options: { model: 'A', stream: true } });
+      assert.equal(
+        Buffer.from(bytes).toString(),
+        `{"zebra":1.0,"messages":${messages},"model":"A","tools":[{},{}],"user":"ü","stream_options":{"include_usage":true},"stream":true}`,
+      );
+      assert.deepEqual(facts, { stream: true, requestModel: 'B', model: 'A', toolCount: 2, endUserId: 'ü' });
+    });
+
+    it('goes out as it came when nothing changes', () => {
+      assert.equal(Buffer.from(shape(client).bytes).toString(), client);
+    });
+
+    it('can still be read as a whole', () => {
+      assert.deepEqual(parse(client).json['messages'], JSON.parse(messages));
+    });
+
+    it('is refused when it is broken, and the parser says why', () => {
+      const error = parseRequestBody(Buffer.from(`${client.slice(0, -1)},}`));
+      assert.ok(error instanceof WeirError);
+      assert.match(error.message, /^could not parse JSON request body: Expected/);
+    });
+
+    it('may be an array', () => assert.equal(parse(`[${client}]`).outline.length, 1));
+  });
+
   it('hands on the very bytes when nothing changes', () => {
     const body = parse(odd);
     const shaped = shapeBody({ options: {}, removesModel: false }, openaiChat, body);
@@ -325,7 +361,7 @@ describe('shaping a body', () => {
 
   it('encodes a converted body, and still knows the model of the client', () => {
     const client: JsonObject = { input: 'x', model: 'B' };
-    const converted = { bytes: null, json: { instances: [{ content: 'x' }] } };
+    const converted = bodyFromJson({ instances: [{ content: 'x' }] });
     const sent = (options: JsonObject): ShapedBody => {
       const shaped = shapeBody(rulesOf('vertex-ai', { options }), vertexPredict, converted, client);
       assert.ok(!(shaped instanceof WeirError));
@@ -344,8 +380,9 @@ describe('shaping a body', () => {
 
   it('refuses what is nested too deeply to be encoded', () => {
     const depth = 200_000;
-    const body = parse(`{"messages":${'['.repeat(depth)}${']'.repeat(depth)}}`);
-    const error = shapeBody({ options: { model: 'A' }, removesModel: false }, openaiChat, body);
+    const deep = `${'['.repeat(depth)}${']'.repeat(depth)}`;
+    const body = parse(`{"messages":[],"stream":true,"stream_options":{"a":${deep}}}`);
+    const error = shapeBody({ options: {}, removesModel: false }, openaiChat, body);
     assert.ok(error instanceof WeirError);
     assert.deepEqual([error.code, error.status], ['LLM_BODY_SYNTAX', 400]);
   });

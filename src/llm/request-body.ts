@@ -1,7 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { WeirError } from '../base/errors.ts';
 import { applyBodyRules, withoutMembers, type BodyRules } from './body-rules.ts';
+import { scanJsonObject } from './json-scan.ts';
 import { isJsonContainer, parseJson, stringifySorted, type JsonObject } from './json.ts';
+import { LargeBody } from './large-body.ts';
 import type { Protocol } from './protocols/protocol.ts';
 
 /** A client's request body. */
@@ -10,7 +12,14 @@ export interface RequestBody {
   readonly bytes: Uint8Array | null;
   /** What it says. An array is read as an object without members. */
   readonly json: JsonObject;
+  /** The same, but of a large body it may tell no more than the length of its arrays: enough for everything in this file. */
+  readonly outline: JsonObject;
+  /** Writes a body that differs from `outline` in some members. @throws RangeError when nested too deeply. */
+  encode(changed: JsonObject): Uint8Array;
 }
+
+// Below this, reading and sorting a body costs less than a request costs anyway.
+const largeBodyBytes = 16 * 1024;
 
 /** The body for the provider, and what is known about it. */
 export interface ShapedBody {
@@ -49,18 +58,46 @@ export function parseRequestBody(bytes: Uint8Array): RequestBody | WeirError {
   }
   // RFC 8259 section 8.1. Decoding would replace the bytes, and what is re-encoded would no longer be what came.
   if (!isUtf8(bytes)) return new WeirError('LLM_BODY_SYNTAX', ['it is not valid UTF-8']);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const members = bytes.length < largeBodyBytes ? null : scanJsonObject(buffer);
+  if (members !== null) return new LargeBody(buffer, members);
   try {
-    const json = parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
-    return isJsonContainer(json) ? { bytes, json } : new WeirError('LLM_NO_PROTOCOL');
+    const json = parseJson(buffer.toString('utf8'));
+    return isJsonContainer(json) ? new SmallBody(bytes, json) : new WeirError('LLM_NO_PROTOCOL');
   } catch (cause) {
     return new WeirError('LLM_BODY_SYNTAX', [cause instanceof Error ? cause.message : ''], { cause });
+  }
+}
+
+/** A body that a plugin or a conversion has made. */
+export function bodyFromJson(json: JsonObject): RequestBody {
+  return new SmallBody(null, json);
+}
+
+/** Written anew with sorted keys wherever it changes. */
+class SmallBody implements RequestBody {
+  readonly bytes: Uint8Array | null;
+  readonly json: JsonObject;
+
+  constructor(bytes: Uint8Array | null, json: JsonObject) {
+    this.bytes = bytes;
+    this.json = json;
+  }
+
+  get outline(): JsonObject {
+    return this.json;
+  }
+
+  encode(changed: JsonObject): Uint8Array {
+    return Buffer.from(stringifySorted(changed), 'utf8');
   }
 }
 
 /**
  * Makes the body for the provider, each step over the one before: what the protocol needs for a streamed answer,
  * `options`, `override.llm_options`, `override.request_body`, and out with what the provider does not take. A body in
- * which nothing really changes goes out as the bytes that came; otherwise it is encoded anew with sorted keys.
+ * which nothing really changes goes out as the bytes that came; otherwise it is encoded anew with sorted keys, or, above
+ * 16 KiB, only the members that change.
  *
  * @param protocol - The one that the provider is spoken to in.
  * @param body - In that protocol; `bytes` is null after a conversion.
@@ -71,19 +108,19 @@ export function shapeBody(
   rules: BodyRules,
   protocol: Protocol,
   body: RequestBody,
-  client: JsonObject = body.json,
+  client: JsonObject = body.outline,
 ): ShapedBody | WeirError {
-  const { json } = body;
+  const { outline } = body;
   const own = rules.byProtocol?.[protocol.name];
-  const configured = applyBodyRules(json, rules.options, own);
+  const configured = applyBodyRules(outline, rules.options, own);
   const stream = protocol.isStreaming(configured);
   const shaped =
     stream && protocol.prepareStream !== null
-      ? applyBodyRules(protocol.prepareStream(json), rules.options, own)
+      ? applyBodyRules(protocol.prepareStream(outline), rules.options, own)
       : configured;
   const sent = withoutMembers(rules.removesModel ? withoutMembers(shaped, modelName) : shaped, own?.removes ?? noNames);
 
-  const bytes = sent === json && body.bytes !== null ? body.bytes : encodeBody(sent);
+  const bytes = sent === outline && body.bytes !== null ? body.bytes : encode(body, sent);
   if (bytes instanceof WeirError) return bytes;
   const tools = protocol.toolsOf(sent);
   return {
@@ -99,9 +136,9 @@ export function shapeBody(
 const modelName: readonly string[] = ['model'];
 const noNames: readonly string[] = [];
 
-function encodeBody(json: JsonObject): Uint8Array | WeirError {
+function encode(body: RequestBody, sent: JsonObject): Uint8Array | WeirError {
   try {
-    return Buffer.from(stringifySorted(json), 'utf8');
+    return body.encode(sent);
   } catch (cause) {
     return new WeirError('LLM_BODY_SYNTAX', ['it is nested too deeply'], { cause });
   }

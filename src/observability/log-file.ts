@@ -36,6 +36,10 @@ const CLOSE_DEADLINE_MS = 1000;
 const PIPE_ATOMIC_BYTES = 4096;
 /** Batches that queue up behind a running write are joined up to this size. */
 const MAX_JOINED_BYTES = 256 * 1024;
+/** UTF-8 takes three for a UTF-16 unit, four for two. */
+const MAX_BYTES_PER_CHAR = 3;
+const LINE_FEED = 0x0a;
+const nothing = Buffer.alloc(0);
 
 /**
  * Opens a log file for appending, or `/dev/stdout` or `/dev/stderr`.
@@ -49,10 +53,13 @@ export function openLogFile(path: string, options: LogFileOptions): LogFile {
   return new BufferedLogFile(path, options);
 }
 
+/** sonic-boom's types know texts only; with `contentMode: 'buffer'` it takes bytes. */
+type ByteStream = Omit<SonicBoom, 'write'> & { write(bytes: Buffer): boolean };
+
 /**
  * ```
- * write(line) -> #batch (a string that grows) -> #stream (sonic-boom: one write at a time, the rest queued) -> file
- *                 up to bufferBytes or flushIntervalMs       up to maxPendingBytes, then dropped
+ * write(line) -> #batch (bytes that fill up) -> #stream (sonic-boom: one write at a time, the rest queued) -> file
+ *                 up to bufferBytes or flushIntervalMs    up to maxPendingBytes, then dropped
  * ```
  */
 class BufferedLogFile implements LogFile {
@@ -62,8 +69,10 @@ class BufferedLogFile implements LogFile {
   readonly #flushIntervalMs: number;
   readonly #maxPendingBytes: number;
   readonly #mode: number;
-  #stream: SonicBoom;
-  #batch = '';
+  #stream: ByteStream;
+  // Lines are encoded as they come: kept as text, a batch would be a rope of a thousand pieces to be joined at once.
+  #batch = nothing;
+  #batchLength = 0;
   #batchLines = 0;
   /** Lines handed to the stream since it was last empty. */
   #queuedLines = 0;
@@ -87,16 +96,20 @@ class BufferedLogFile implements LogFile {
 
   write(line: string): void {
     if (this.#closed) return;
-    if (this.#batchLines > 0 && this.#batch.length + line.length >= this.#batchBytes) this.#handOver();
-    this.#batch += `${line}\n`;
+    const mostBytes = line.length * MAX_BYTES_PER_CHAR + 1;
+    if (this.#batchLines > 0 && this.#batchLength + mostBytes > this.#batchBytes) this.#handOver();
+    // The stream keeps the bytes that it is given until they are written, so each batch has its own.
+    if (this.#batchLines === 0) this.#batch = Buffer.allocUnsafeSlow(Math.max(this.#batchBytes, mostBytes));
+    this.#batchLength += this.#batch.write(line, this.#batchLength);
+    this.#batch[this.#batchLength++] = LINE_FEED;
     this.#batchLines++;
-    if (this.#batch.length >= this.#batchBytes) this.#handOver();
+    if (this.#batchLength >= this.#batchBytes) this.#handOver();
     else this.#startTimer();
   }
 
   reopen(): void {
     if (this.#closed || isStandardStream(this.#path)) return;
-    let next: SonicBoom;
+    let next: ByteStream;
     try {
       next = this.#openStream();
     } catch (error) {
@@ -125,16 +138,17 @@ class BufferedLogFile implements LogFile {
     await this.#retireStream();
   }
 
-  #openStream(): SonicBoom {
+  #openStream(): ByteStream {
     const stream = new sonicBoom.SonicBoom({
       fd: openLogDestination(this.#path, this.#mode),
+      contentMode: 'buffer',
       maxLength: this.#maxPendingBytes,
       maxWrite: isStandardStream(this.#path) ? PIPE_ATOMIC_BYTES : MAX_JOINED_BYTES,
     });
     stream.on('error', this.#onError);
     stream.on('drop', this.#onDrop);
     stream.on('drain', this.#onDrain);
-    return stream;
+    return stream as unknown as ByteStream;
   }
 
   /** Ends the current stream, which counts as lost what it cannot write any more. */
@@ -156,8 +170,9 @@ class BufferedLogFile implements LogFile {
       return;
     }
     this.#queuedLines += this.#batchLines;
-    this.#stream.write(this.#batch);
-    this.#batch = '';
+    this.#stream.write(this.#batch.subarray(0, this.#batchLength));
+    this.#batch = nothing;
+    this.#batchLength = 0;
     this.#batchLines = 0;
   }
 
@@ -210,7 +225,7 @@ class BufferedLogFile implements LogFile {
 }
 
 /** Writes the rest and closes. Resolves with why that failed, `null` if it did not. Lines that are left are given up. */
-function endStream(stream: SonicBoom): Promise<Error | null> {
+function endStream(stream: ByteStream): Promise<Error | null> {
   return new Promise((resolve) => {
     const finish = (failure: Error | null): void => {
       clearTimeout(deadline);

@@ -8,7 +8,7 @@ type Values = Readonly<Record<string, string | number | undefined>>;
 const names = ['remote_addr', 'remote_user', 'status', 'llm_model', 'request_llm_model', 'value'];
 const resolve = (name: string) => (names.includes(name) ? (record: Values) => record[name] : null);
 const render = (format: string, record: Values, escape: LogEscape = 'default') =>
-  compileLogFormat(format, resolve, escape, names)(record);
+  compileLogFormat(format, escape, { resolve, knownNames: names, isPlain: (name) => name === 'status' })(record);
 
 describe('the syntax of a log format', () => {
   const rows: readonly { title: string; format: string; line: string }[] = [
@@ -44,14 +44,12 @@ describe('the syntax of a log format', () => {
 
   test('each variable is looked up once, not for every request', () => {
     let lookups = 0;
-    const line = compileLogFormat<Values>(
-      '$a $b',
-      () => {
+    const line = compileLogFormat<Values>('$a $b', 'default', {
+      resolve: () => {
         lookups++;
         return () => 'x';
       },
-      'default',
-    );
+    });
     line({});
     line({});
     assert.equal(lookups, 2);

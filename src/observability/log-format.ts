@@ -9,38 +9,43 @@ export class LogFormatError extends Error {
   override readonly name = 'LogFormatError';
 }
 
+/** The variables that a log format may use. */
+interface LogVariables<R> {
+  /** Gives the reader of a variable, `null` for a name that does not exist. Called once for each use, never per request. */
+  readonly resolve: (name: string) => LogVariable<R> | null;
+  /** True for a variable whose values hold nothing to be escaped, in any mode: digits, dots, letters, spaces. Default: none. */
+  readonly isPlain?: (name: string) => boolean;
+  /** Names to suggest from when a name does not exist. */
+  readonly knownNames?: readonly string[];
+}
+
 /**
  * Compiles a log format in nginx's syntax: `$name`, `${name}`, everything else literally.
  *
- * @param resolve - Gives the reader of a variable, `null` for a name that does not exist. Called once for each use, never per request.
  * @param escape - What happens to values, see {@link logEscapes}. Literal text is never escaped.
- * @param knownNames - Names to suggest from when a name does not exist.
  * @returns A function that makes the line of one record, without a newline at its end.
  * @throws LogFormatError for an unknown variable, a `$` without a name and a `${` without `}`.
  */
 export function compileLogFormat<R>(
   format: string,
-  resolve: (name: string) => LogVariable<R> | null,
   escape: LogEscape,
-  knownNames: readonly string[] = [],
+  variables: LogVariables<R>,
 ): (record: R) => string {
   const { head, names, tails } = parseLogFormat(format);
-  const readers = names.map((name) => {
-    const reader = resolve(name);
-    if (reader === null) throw unknownVariable(name, knownNames);
-    return reader;
-  });
   const mode = logEscapes[escape];
+  const columns = names.map((name, index) => {
+    const read = variables.resolve(name);
+    if (read === null) throw unknownVariable(name, variables.knownNames ?? []);
+    return { read, escape: variables.isPlain?.(name) === true ? null : mode.escape, tail: tails[index] ?? '' };
+  });
 
   return (record) => {
     let line = head;
-    let index = 0;
-    for (const read of readers) {
+    for (const { read, escape, tail } of columns) {
       const value = read(record);
       if (value === undefined) line += mode.missing;
-      else if (typeof value === 'number') line += value;
-      else line += mode.escape(value);
-      line += tails[index++];
+      else line += escape === null || typeof value === 'number' ? value : escape(value);
+      line += tail;
     }
     return line;
   };

@@ -6,11 +6,11 @@ import { jsonReply, textReply, type Reply } from './reply.ts';
 import { createHooks, type SecretSource } from './secret-hooks.ts';
 import { printsResponseText } from './variables.ts';
 
-/** The plugins of one route, sorted and ready to run. Null: nobody has a step in this phase. */
+/** The plugins of one route, sorted and ready to run. */
 export interface Pipeline {
-  readonly rewrite: readonly Step[] | null;
-  readonly access: readonly Step[] | null;
-  readonly log: readonly ((ctx: RequestContext) => void)[] | null;
+  /** Those of the phase `rewrite`, then those of `access`. */
+  readonly steps: readonly Step[];
+  readonly log: readonly ((ctx: RequestContext) => void)[];
   /** How much of the answer's body is kept for log steps, in bytes. */
   readonly responseCaptureBytes: number;
   /** A condition reads the body (`post_arg.*` in a `_meta.filter`), so it must be here before the first phase. */
@@ -53,20 +53,15 @@ export function compilePipeline(
   const prepared = used.map((each) => prepare(each, routeEnv, secrets));
   prepared.sort((a, b) => b.priority - a.priority);
   return {
-    rewrite: stepsOf(prepared, (hooks) => hooks.rewrite),
-    access: stepsOf(prepared, (hooks) => hooks.access),
+    steps: [...stepsOf(prepared, (hooks) => hooks.rewrite), ...stepsOf(prepared, (hooks) => hooks.access)],
     log: stepsOf(prepared, (hooks) => hooks.log),
     responseCaptureBytes: Math.max(0, ...used.map(({ plugin, conf }) => plugin.responseCaptureBytes(conf))),
     needsBody: prepared.some((plugin) => plugin.needsBody),
   };
 }
 
-function stepsOf<T>(
-  prepared: readonly PreparedPlugin[],
-  pick: (hooks: PluginHooks) => T | undefined,
-): readonly T[] | null {
-  const steps = prepared.map(({ hooks }) => pick(hooks)).filter((step) => step !== undefined);
-  return steps.length === 0 ? null : steps;
+function stepsOf<T>(prepared: readonly PreparedPlugin[], pick: (hooks: PluginHooks) => T | undefined): readonly T[] {
+  return prepared.map(({ hooks }) => pick(hooks)).filter((step) => step !== undefined);
 }
 
 /** What the loggers of a route mean for its other plugins. */

@@ -42,9 +42,19 @@ export interface RouteFacts {
   readonly name: string;
 }
 
-// Random for this worker, counted within it: unique without asking the system for randomness per request.
-const idPrefix = randomBytes(10).toString('hex');
-let idCounter = randomBytes(4).readUInt32BE();
+// Random for this worker, counted within it: unique without asking the system for randomness per request. The counter's
+// last three digits come from a table, and the text in front of them changes every 4096 requests.
+const idRandom = randomBytes(10).toString('hex');
+const lastIdDigits: readonly string[] = Array.from({ length: 4096 }, (_, value) => value.toString(16).padStart(3, '0'));
+let idCounter = randomBytes(5).readUIntBE(0, 5);
+let idPrefix = '';
+
+function nextId(): string {
+  idCounter = (idCounter + 1) % 2 ** 48;
+  const last = idCounter % 4096;
+  if (last === 0 || idPrefix === '') idPrefix = idRandom + ((idCounter - last) / 4096).toString(16).padStart(9, '0');
+  return idPrefix + lastIdDigits[last];
+}
 
 /** Everything that belongs to one request, from its head to its log line. */
 export class RequestContext implements RequestView {
@@ -112,15 +122,7 @@ export class RequestContext implements RequestView {
 
   /** 32 hex digits, unique: nginx's `$request_id`. */
   get id(): string {
-    if (this.#id === '') {
-      idCounter = (idCounter + 1) >>> 0;
-      this.#id =
-        idPrefix +
-        Math.floor(Math.random() * 0x10000)
-          .toString(16)
-          .padStart(4, '0') +
-        idCounter.toString(16).padStart(8, '0');
-    }
+    if (this.#id === '') this.#id = nextId();
     return this.#id;
   }
 

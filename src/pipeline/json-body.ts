@@ -1,6 +1,6 @@
 import { WeirError } from '../base/errors.ts';
 import { stringifySorted, type JsonObject } from '../llm/json.ts';
-import { parseRequestBody, type RequestBody } from '../llm/request-body.ts';
+import { bodyFromJson, parseRequestBody, type RequestBody } from '../llm/request-body.ts';
 import type { RequestContext } from './context.ts';
 import type { StepResult } from './define-plugin.ts';
 import { refusal, type Reply } from './reply.ts';
@@ -58,7 +58,7 @@ export async function readBodyBytes(ctx: RequestContext, maxBytes: number): Prom
 
 /** Puts other JSON in place of what the client sent; it is encoded when it is sent to the provider. */
 export function replaceJsonBody(ctx: RequestContext, json: JsonObject): void {
-  ctx.llmBody = { bytes: null, json };
+  ctx.llmBody = bodyFromJson(json);
 }
 
 /** What another plugin has read already may be more than this one takes. What a plugin has made itself is not limited. */

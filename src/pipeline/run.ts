@@ -3,10 +3,10 @@ import type { Step, StepResult } from './define-plugin.ts';
 import type { Reply } from './reply.ts';
 
 /**
- * Runs the steps of a phase in order until one replies. Stays synchronous as long as the steps do, so that a phase
- * without waiting costs no promise.
+ * Runs steps in order until one replies. Stays synchronous as long as the steps do, so that what does not wait costs no
+ * promise.
  */
-export function runPhase(steps: readonly Step[], ctx: RequestContext): StepResult {
+export function runSteps(steps: readonly Step[], ctx: RequestContext): StepResult {
   for (let i = 0; i < steps.length; i++) {
     const result = steps[i]?.(ctx);
     if (result === undefined) continue;
@@ -20,5 +20,5 @@ async function continueAfter(
   rest: readonly Step[],
   ctx: RequestContext,
 ): Promise<Reply | undefined> {
-  return (await pending) ?? runPhase(rest, ctx);
+  return (await pending) ?? runSteps(rest, ctx);
 }

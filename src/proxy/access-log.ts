@@ -1,7 +1,7 @@
 import type { LogEscape } from '../observability/log-escape.ts';
 import { compileLogFormat, LogFormatError } from '../observability/log-format.ts';
 import type { RequestContext } from '../pipeline/context.ts';
-import { logVariableNames, resolveLogVariable } from '../pipeline/variables.ts';
+import { isPlainLogVariable, logVariableNames, resolveLogVariable } from '../pipeline/variables.ts';
 
 /**
  * Compiles `nginx_config.http.access_log_format`.
@@ -9,7 +9,11 @@ import { logVariableNames, resolveLogVariable } from '../pipeline/variables.ts';
  * @throws LogFormatError that names the unknown variable.
  */
 export function compileAccessLog(format: string, escape: LogEscape): (ctx: RequestContext) => string {
-  return compileLogFormat(format, resolveLogVariable, escape, logVariableNames);
+  return compileLogFormat(format, escape, {
+    resolve: resolveLogVariable,
+    isPlain: isPlainLogVariable,
+    knownNames: logVariableNames,
+  });
 }
 
 /** @returns What is wrong with a format, naming the variable; null when it can be used. */

@@ -5,8 +5,7 @@ import type { ExchangeHandler } from '../http/server-connection.ts';
 import { BodyCapture } from '../pipeline/body-capture.ts';
 import { RequestContext } from '../pipeline/context.ts';
 import { refusal, type Reply } from '../pipeline/reply.ts';
-import { runPhase } from '../pipeline/run.ts';
-import type { Target } from '../pipeline/target.ts';
+import { runSteps } from '../pipeline/run.ts';
 import { normalizePath } from '../router/normalize-path.ts';
 import type { CompiledRoute, Snapshot } from '../snapshot/snapshot.ts';
 import { Attempt } from './attempt.ts';
@@ -66,19 +65,13 @@ async function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway
   }
   if (pipeline.needsBody && ctx.body === null) await ctx.readBody(gateway.maxPostArgsBytes);
 
-  const rewritten = pipeline.rewrite === null ? undefined : runPhase(pipeline.rewrite, ctx);
-  const early = rewritten instanceof Promise ? await rewritten : rewritten;
+  // Awaiting what is here already would cost a promise and a turn of the queue each time.
+  const stepped = runSteps(pipeline.steps, ctx);
+  const early = stepped instanceof Promise ? await stepped : stepped;
   if (early !== undefined) return early;
 
-  const accessed = pipeline.access === null ? undefined : runPhase(pipeline.access, ctx);
-  const refused = accessed instanceof Promise ? await accessed : accessed;
-  if (refused !== undefined) return refused;
-
-  if (ctx.target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
-  return callTarget(ctx, ctx.target, gateway);
-}
-
-async function callTarget(ctx: RequestContext, target: Target, gateway: Gateway): Promise<Reply | undefined> {
+  const { target } = ctx;
+  if (target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
   const prepared = target.prepare(ctx);
   const outgoing = prepared instanceof Promise ? await prepared : prepared;
   if (!('pool' in outgoing)) return outgoing;
@@ -88,14 +81,14 @@ async function callTarget(ctx: RequestContext, target: Target, gateway: Gateway)
 
   const attempt = new Attempt(ctx, target, outgoing);
   ctx.attempts.push(attempt.record);
-  const failure = await attempt.run();
+  const unanswered = await attempt.run();
   if (attempt.failure !== null) {
     const { code, message } = attempt.failure;
-    gateway.log.warn(message, { code, request_id: ctx.id, route_id: ctx.route?.id, target: target.name });
+    gateway.log.warn(message, { code, request_id: ctx.id, route_id: route.id, target: target.name });
   }
-  if (failure === null || ctx.exchange.aborted) return undefined;
-  ctx.errorCode = failure.code;
-  return target.errorReply(ctx, failure);
+  if (unanswered === null || ctx.exchange.aborted) return undefined;
+  ctx.errorCode = unanswered.code;
+  return target.errorReply(ctx, unanswered);
 }
 
 function checkDeclaredSize(ctx: RequestContext): void {

@@ -92,7 +92,7 @@ export const converseAnswer = {
   metrics: { latencyMs: 5 },
 };
 
-/** The same as frames. The second one ends the first piece of text. */
+/** The same as frames; the first two bring `Hé`. */
 export const converseFrames: readonly Buffer[] = [
   converseEvent('messageStart', { role: 'assistant' }),
   converseEvent('contentBlockDelta', { contentBlockIndex: 0, delta: { text: 'Hé' } }),

@@ -150,7 +150,7 @@ export const gatewayConfigSchema = {
               type: ['integer', 'string'],
               format: 'size',
               default: 16384,
-              description: 'Bytes that are collected before they are written.',
+              description: 'Bytes that are collected before they are written, at least 64 KiB; 0: each line at once.',
             },
             access_log_format: {
               type: 'string',

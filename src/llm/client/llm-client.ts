@@ -4,7 +4,7 @@ import type { PoolUse, WireRequest } from '../../upstream/connection.ts';
 import { upstreamTarget } from '../endpoint.ts';
 import { parseJsonObject, type JsonObject } from '../json.ts';
 import type { Protocol } from '../protocols/protocol.ts';
-import { shapeBody } from '../request-body.ts';
+import { bodyFromJson, shapeBody } from '../request-body.ts';
 import { requestHeaderLines } from '../request-headers.ts';
 import type { LlmTarget } from '../target.ts';
 import { collectAnswer } from './collect-answer.ts';
@@ -58,7 +58,7 @@ export class LlmClient {
 
   #wire(json: JsonObject): WireRequest {
     const { endpoint, bodyRules, requestHeaders, provider } = this.#target;
-    const shaped = shapeBody(bodyRules, this.#protocol, { bytes: null, json });
+    const shaped = shapeBody(bodyRules, this.#protocol, bodyFromJson(json));
     if (shaped instanceof WeirError) throw shaped;
     const uri = upstreamTarget(endpoint, this.#protocol, '/', shaped);
     if (uri instanceof WeirError) throw uri;

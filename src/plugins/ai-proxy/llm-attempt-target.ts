@@ -59,7 +59,7 @@ export class LlmAttemptTarget implements Target {
 
   /** What the client asked, for payload logs. */
   get requestMessages(): unknown {
-    return this.#request.protocol.requestMessages(this.#request.json);
+    return this.#request.protocol.requestMessages(this.#request.body.json);
   }
 
   prepare(ctx: RequestContext): OutgoingRequest | Reply | Promise<OutgoingRequest | Reply> {
@@ -92,7 +92,7 @@ export class LlmAttemptTarget implements Target {
     const translation = translate(this.#request, provider);
     if (translation instanceof WeirError) return translation;
     const { protocol, body } = translation;
-    const shaped = shapeBody(bodyRules, protocol, body, this.#request.json);
+    const shaped = shapeBody(bodyRules, protocol, body, this.#request.client);
     if (shaped instanceof WeirError) return shaped;
     const target = upstreamTarget(endpoint, protocol, ctx.requestUri, shaped);
     if (target === null) throw new Error(`${provider.name} has no path for ${protocol.name}`);

@@ -10,8 +10,8 @@ import { readJsonBody } from '../../pipeline/json-body.ts';
 export interface LlmRequest {
   readonly protocol: Protocol;
   readonly body: RequestBody;
-  /** What the body says, and the model that the path names where the body names none. */
-  readonly json: JsonObject;
+  /** The body's outline, and the model that the path names where the body names none. */
+  readonly client: JsonObject;
 }
 
 /**
@@ -27,9 +27,9 @@ export function readLlmRequest(ctx: RequestContext, maxBodyBytes: number): LlmRe
 }
 
 function understand(ctx: RequestContext, body: RequestBody): LlmRequest {
-  const protocol = detectProtocol(ctx.path, body.json);
+  const { outline } = body;
+  const protocol = detectProtocol(ctx.path, outline);
   if (protocol === null) throw new WeirError('LLM_NO_PROTOCOL');
-  const { json } = body;
-  const model = protocol.modelInPath === null || 'model' in json ? '' : protocol.modelInPath(ctx.path);
-  return { protocol, body, json: model === '' ? json : { ...json, model } };
+  const model = protocol.modelInPath === null || 'model' in outline ? '' : protocol.modelInPath(ctx.path);
+  return { protocol, body, client: model === '' ? outline : { ...outline, model } };
 }

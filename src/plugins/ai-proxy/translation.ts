@@ -4,7 +4,7 @@ import { findConverter } from '../../llm/converters/index.ts';
 import { findProtocol } from '../../llm/protocols/index.ts';
 import type { Protocol } from '../../llm/protocols/protocol.ts';
 import type { Provider } from '../../llm/providers/define-provider.ts';
-import type { RequestBody } from '../../llm/request-body.ts';
+import { bodyFromJson, type RequestBody } from '../../llm/request-body.ts';
 import type { LlmRequest } from './llm-request.ts';
 
 /** A client's request in a protocol that the provider speaks. */
@@ -34,7 +34,7 @@ export function translate({ protocol, body }: LlmRequest, provider: Provider): T
   if (conversion instanceof WeirError) return conversion;
   return {
     protocol: findProtocol(converter.to),
-    body: { bytes: null, json: conversion.body },
+    body: bodyFromJson(conversion.body),
     conversion: { ...conversion, converter },
   };
 }
