@@ -52,7 +52,7 @@ beforeEach(() => {
 interface Caller {
   readonly bedrock: BedrockRuntimeClient;
   /** The line of the access log about its call. @param path - Below its route. */
-  logged(path: string): Promise<LoggedCall | undefined>;
+  readonly logged: (path: string) => Promise<LoggedCall | undefined>;
 }
 
 /** Amazon's client with credentials of its own, and a route of its own as its endpoint. */
@@ -175,12 +175,13 @@ describe("Amazon's Bedrock client through the gateway", { timeout: 20_000 }, () 
     ['a model with a colon', modelId],
     ['an inference profile with slashes', profile],
   ] as const) {
-    for (const Command of [ConverseCommand, ConverseStreamCommand]) {
-      const operation = Command === ConverseCommand ? 'converse' : 'converse-stream';
+    for (const operation of ['converse', 'converse-stream'] as const) {
       test(`asks ${name} for ${operation} with the credential of the operator alone`, async () => {
         const { bedrock, logged } = await callerOf(stage.provider.url);
-        stage.provider.answer = Command === ConverseCommand ? answerJson(converseAnswer) : answerFrames(converseFrames);
-        await bedrock.send(new Command({ ...question, modelId: model, inferenceConfig: { maxTokens: 9 } }));
+        stage.provider.answer = operation === 'converse' ? answerJson(converseAnswer) : answerFrames(converseFrames);
+        const input = { ...question, modelId: model, inferenceConfig: { maxTokens: 9 } };
+        if (operation === 'converse') await bedrock.send(new ConverseCommand(input));
+        else await bedrock.send(new ConverseStreamCommand(input));
         const [request] = stage.provider.requests;
         assertSigned(request, operator);
         assert.equal(request?.target, pathOf(operation, model));
@@ -256,8 +257,11 @@ describe("errors reach Amazon's Bedrock client as the right class", { timeout: 2
         'x-amzn-errortype': `${type}:http://internal.amazon.com/coral/com.amazon.bedrock/`,
         'x-amzn-requestid': 'req-1',
       });
-      for (const command of [new ConverseCommand(question), new ConverseStreamCommand(question)]) {
-        const error = await failure(bedrock.send(command));
+      for (const asking of [
+        bedrock.send(new ConverseCommand(question)),
+        bedrock.send(new ConverseStreamCommand(question)),
+      ]) {
+        const error = await failure(asking);
         assert.ok(error instanceof kind, error.name);
         assert.deepEqual(
           [error.message, error.$metadata.httpStatusCode, error.$metadata.requestId],

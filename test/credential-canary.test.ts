@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startGateway, type TestGateway } from './support/gateway.ts';
+import { eventually, startGateway, type TestGateway } from './support/gateway.ts';
+import { googlePrivateKey } from './support/google.ts';
 import { call, type CallResult } from './support/http-call.ts';
 import {
   answerJson,
   chatAnswer,
+  fieldOf,
   startProvider,
   startRawProvider,
   type Provider,
@@ -167,12 +169,150 @@ test('no credential is in any log, on the terminal, or in an error that the gate
   assert.match(gateway.readLog('access.log'), /UPSTREAM_TLS/);
   assert.match(gateway.errorLog(), /has expired/);
 
-  const leaks = [];
-  for (const [place, text] of places) {
-    for (const [name, canary] of Object.entries(canaries)) {
-      const at = text.indexOf(canary);
-      if (at !== -1) leaks.push(`${name} is in ${place}: ${text.slice(Math.max(0, at - 80), at + canary.length)}`);
-    }
-  }
-  assert.deepEqual(leaks, []);
+  assert.deepEqual(leaksIn(places, canaries), []);
 });
+
+function leaksIn(places: readonly [string, string][], values: Readonly<Record<string, string>>): string[] {
+  return places.flatMap(([place, text]) =>
+    Object.entries(values).flatMap(([name, canary]) => {
+      const at = text.indexOf(canary);
+      return at === -1 ? [] : [`${name} is in ${place}: ${text.slice(Math.max(0, at - 80), at + canary.length)}`];
+    }),
+  );
+}
+
+/** Credentials that are computed, that loggers use, or that are fetched. */
+const computed = {
+  'auth.aws.secret_access_key': 'canaryawssecretz1',
+  'auth.aws.session_token': 'canaryawssessionz2',
+  // A line of the key in the middle: the first ones are the same for all keys.
+  'auth.gcp.service_account_json': googlePrivateKey.split('\n')[10] ?? '',
+  'the token of Google': 'canarygoogletokenz3',
+  'http-logger auth_header': 'canarylogauthz4',
+  'the query of the log server': 'canarylogqueryz5',
+  'the password of the log server': 'canarylogpasswordz6',
+  'the token for Vault': 'canaryvaulttokenz7',
+  'the secret in Vault': 'canaryvaultsecretz8',
+  'the environment': 'canaryenvironmentz9',
+};
+
+test(
+  'nor is a credential that is computed, used by a logger, or fetched, in any log or entry',
+  { timeout: 30_000 },
+  async () => {
+    let tokenStatus = 200;
+    await using services = await startProvider((request, response) => {
+      if (request.target.startsWith('/token')) {
+        const granted = { access_token: computed['the token of Google'], expires_in: 3600 };
+        return answerJson(tokenStatus === 200 ? granted : { error: 'invalid_grant' }, tokenStatus)(request, response);
+      }
+      if (request.target.startsWith('/v1/kv/')) {
+        const known =
+          fieldOf(request, 'x-vault-token') === computed['the token for Vault'] && request.target.endsWith('/llm');
+        const data = { data: { key: `Bearer ${computed['the secret in Vault']}` } };
+        return answerJson(known ? data : { errors: [fieldOf(request, 'x-vault-token')] }, known ? 200 : 403)(
+          request,
+          response,
+        );
+      }
+      return answerJson({}, request.target.startsWith('/logs-ok') ? 200 : 500)(request, response);
+    });
+    await using llm = await startProvider(answerJson(chatAnswer));
+    const env = { CANARY_VAULT: computed['the token for Vault'], CANARY_KEY: `Bearer ${computed['the environment']}` };
+    await using stage = await startGateway({ env, config: { nginx_config: { error_log_level: 'debug' } } });
+    const places: [string, string][] = [];
+
+    for (const [id, token] of [
+      ['good', '$env://CANARY_VAULT'],
+      ['bad', `${computed['the token for Vault']}-wrong`],
+    ] as const) {
+      const manager = { uri: services.url, prefix: 'kv', token };
+      assert.equal((await stage.admin('PUT', `/secrets/vault/${id}`, manager)).status, 201);
+    }
+
+    const gcp = (id: string): object => ({
+      gcp: {
+        service_account_json: JSON.stringify({
+          client_email: `${id}@p.iam.gserviceaccount.com`,
+          private_key: googlePrivateKey,
+          token_uri: `${services.url}/token`,
+        }),
+      },
+    });
+    const aws = {
+      access_key_id: 'AKID',
+      secret_access_key: computed['auth.aws.secret_access_key'],
+      session_token: computed['auth.aws.session_token'],
+    };
+    const vertex = { provider: 'vertex-ai', provider_conf: { project_id: 'p', region: 'r' } };
+    const bedrock = { provider: 'bedrock', provider_conf: { region: 'r' } };
+    const header = (value: string): object => ({ header: { Authorization: value, 'X-Odd': value } });
+    const brokenAws = { ...aws, session_token: `${aws.session_token}\n` };
+    const rows: [id: string, conf: object, path: string, status: number][] = [
+      ['gcp', { ...vertex, auth: gcp('a') }, '/chat', 200],
+      ['gcp-refused', { ...vertex, auth: gcp('b') }, '/chat', 500],
+      ['aws', { ...bedrock, auth: { aws } }, '/model/m/converse', 200],
+      ['aws-broken', { ...bedrock, auth: { aws: brokenAws } }, '/model/m/converse', 500],
+      ['vault', { auth: header('$secret://vault/good/llm/key') }, '/chat', 200],
+      ['vault-key', { auth: header('$secret://vault/good/llm/nokey') }, '/chat', 503],
+      ['vault-refused', { auth: header('$secret://vault/bad/llm/key') }, '/chat', 503],
+      ['env', { auth: header('$env://CANARY_KEY') }, '/chat', 200],
+    ];
+    const logServer = services.url.replace('//', `//u:${computed['the password of the log server']}@`);
+    for (const [id, conf, path, status] of rows) {
+      for (const [fate, uri] of [
+        ['ok', logServer],
+        ['failing', logServer],
+        ['gone', logServer.replace(/:\d+$/, ':1')],
+      ] as const) {
+        const route = `${id}-${fate}`;
+        tokenStatus = id === 'gcp-refused' ? 400 : 200;
+        await stage.putRoute(route, {
+          uri: `/${route}/*`,
+          plugins: {
+            'ai-proxy': {
+              provider: 'openai-compatible',
+              override: { endpoint: llm.url },
+              logging: { summaries: true, payloads: true },
+              ...conf,
+            },
+            'file-logger': { path: 'logs/entries.log', include_req_body: true, include_resp_body: true },
+            'http-logger': {
+              uri: `${uri}/logs-${fate}?token=${computed['the query of the log server']}`,
+              // A logger takes either the credentials of the URL or its own.
+              ...(fate !== 'failing' && { auth_header: `Bearer ${computed['http-logger auth_header']}` }),
+              batch_max_size: 1,
+            },
+          },
+        });
+        const answer = await call(`${stage.url}/${route}${path}`, { body: { messages: [], model: 'm' } });
+        assert.equal(answer.status, status, `${route}: ${answer.text}`);
+        places.push([`the answer of ${route}`, `${JSON.stringify(answer.headers)} ${answer.text}`]);
+      }
+    }
+    await eventually(() => stage.readLog('entries.log').split('\n').length > 3 * rows.length);
+    await eventually(
+      () => /logs-gone.*ECONNREFUSED/.test(stage.errorLog()) && /logs-failing.*500/.test(stage.errorLog()),
+    );
+    // What follows is only worth something if the credentials were really used.
+    const used = [...llm.requests, ...services.requests].map((request) => `${request.target} ${request.fields.join()}`);
+    for (const name of [
+      'the token of Google',
+      'http-logger auth_header',
+      'the token for Vault',
+      'the environment',
+    ] as const) {
+      assert.ok(
+        used.some((text) => text.includes(computed[name])),
+        `${name} was not used`,
+      );
+    }
+
+    const posts = services.requests.filter(({ target }) => target.startsWith('/logs'));
+    places.push(['a post to the log server', posts.map(({ body }) => body.toString()).join('\n')]);
+    assert.equal(await stage.stop(), 0);
+    for (const name of readdirSync(join(stage.prefix, 'logs'))) places.push([`logs/${name}`, stage.readLog(name)]);
+    places.push(['stdout or stderr', stage.output()]);
+    assert.deepEqual(leaksIn(places, computed), []);
+  },
+);

@@ -256,6 +256,31 @@ describe('errors reach the official client as the right class', { timeout: 20_00
     assert.match(error.message, /the upstream closed the connection too early/);
   });
 
+  test('APIError with code and message out of a stream that stalls', async () => {
+    const client = await clientFor(stage.raw.url, { conf: { timeout: 100 } });
+    stage.raw.answer = ({ socket }) => void socket.write(chunkedHead + chunk(textEvent('one')).toString());
+    const stream = await client.chat.completions.create({ ...question, stream: true });
+    const texts: unknown[] = [];
+    const reading = (async () => {
+      for await (const piece of stream) texts.push(piece.choices[0]?.delta.content);
+    })();
+    const error = await failure(reading);
+    assert.deepEqual([texts, error.code], [['one'], 'UPSTREAM_READ_TIMEOUT']);
+    assert.equal((await stage.logged(`${client.baseURL}/chat/completions`))[0]?.weir_error, 'UPSTREAM_READ_TIMEOUT');
+  });
+
+  test('APIError out of a stream in which the provider reports one', async () => {
+    const client = await clientFor(stage.raw.url);
+    const event = 'data: {"error":{"message":"of the provider","type":"server_error","code":"overloaded"}}\n\n';
+    stage.raw.answer = ({ socket }) => {
+      socket.write(`${chunkedHead}${chunk(textEvent('one') + event).toString()}0\r\n\r\n`);
+    };
+    const stream = await client.chat.completions.create({ ...question, stream: true });
+    const error = await failure(Array.fromAsync(stream));
+    assert.deepEqual([error.message, error.code], ['of the provider', 'overloaded']);
+    assert.equal((await stage.logged(`${client.baseURL}/chat/completions`))[0]?.weir_error, 'UPSTREAM_ERROR_EVENT');
+  });
+
   test('APIConnectionTimeoutError when the client itself does not wait so long', async () => {
     const client = await clientFor(stage.raw.url, { client: { timeout: 50 } });
     assert.ok((await failure(ask(client))) instanceof APIConnectionTimeoutError);

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, request as sendRequest, type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { encodeAwsEvent } from '../src/llm/framing/aws-event-stream.ts';
 import { startStage, type AiStage, type LoggedCall } from './support/ai-stage.ts';
 import { eventually } from './support/gateway.ts';
@@ -173,19 +174,15 @@ const recordings: Recording[] = [
   },
 ];
 
-/** Where the provider cuts a stream: in front of these bytes. Sent as a header, so that every call has its own. */
-async function sendInPieces(
-  write: (bytes: Buffer | string) => void,
-  bytes: Buffer,
-  cuts: readonly number[],
-): Promise<void> {
+/** @param cuts - In front of these bytes the stream is cut. So many that it is cut everywhere follow each other faster. */
+async function sendInPieces(socket: Socket, bytes: Buffer, cuts: readonly number[]): Promise<void> {
   let from = 0;
   for (const cut of [...cuts, bytes.length]) {
-    if (from > 0) await sleep(tickMs);
-    write(chunk(bytes.subarray(from, cut)));
+    if (from > 0) await (cuts.length > 1 ? nextTurn() : sleep(tickMs));
+    socket.write(chunk(bytes.subarray(from, cut)));
     from = cut;
   }
-  write(lastChunk);
+  socket.write(lastChunk);
 }
 
 async function post(url: string, body: object, cuts: string): Promise<Buffer> {
@@ -215,7 +212,7 @@ for (const [index, recording] of recordings.entries()) {
       stage.raw.answer = ({ socket }, request) => {
         socket.write(`HTTP/1.1 200 OK\r\nContent-Type: ${contentType}\r\nTransfer-Encoding: chunked\r\n\r\n`);
         const cuts = (fieldOf(request, 'x-cuts') ?? '').split(' ').filter((cut) => cut !== '');
-        sendInPieces((data) => socket.write(data), bytes, cuts.map(Number)).catch(() => socket.destroy());
+        sendInPieces(socket, bytes, cuts.map(Number)).catch(() => socket.destroy());
       };
     });
 

@@ -6,16 +6,21 @@ export const maxHeadBytes = 32 * 1024;
 /** Longest request line in bytes. */
 export const maxRequestLineBytes = 16 * 1024;
 
-const blankLine = Buffer.from('\r\n\r\n');
-
 /**
- * Finds the end of a head.
+ * Finds the end of a head. In steps of four: where a byte is neither CR nor LF, no blank line ends in the next four. For
+ * heads of the usual size that is faster than `Buffer.indexOf`, whose call out of JavaScript costs more than its search.
  *
  * @returns The offset just behind the blank line, or -1 when more bytes are needed.
  */
 export function findHeadEnd(bytes: Buffer, start: number): number {
-  const at = bytes.indexOf(blankLine, start);
-  return at === -1 ? -1 : at + 4;
+  const { length } = bytes;
+  let at = start + 3;
+  while (at < length) {
+    const byte = bytes[at];
+    if (byte === LF && bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR) return at + 1;
+    at += byte === LF || byte === CR ? 1 : 4;
+  }
+  return -1;
 }
 
 /**

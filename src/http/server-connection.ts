@@ -198,7 +198,11 @@ export class ServerConnection implements ExchangeConnection, Expirable {
 
     const end = findHeadEnd(bytes, start);
     const tooLong = (end === -1 ? bytes.length : end) - start > maxHeadBytes;
-    if (end === -1 || tooLong || bytes.indexOf(LF, start) - start > maxRequestLineBytes) {
+    if (
+      end === -1 ||
+      tooLong ||
+      (end - start > maxRequestLineBytes && bytes.indexOf(LF, start) - start > maxRequestLineBytes)
+    ) {
       const error = diagnoseUnfinishedHead(bytes, start);
       if (error !== null) return this.#refuse(unreadableHead, error, bytes.length);
       // Set once: a peer that sends a byte now and then gets no more time than one that sends none.

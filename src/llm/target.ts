@@ -1,3 +1,4 @@
+import { longestTimerMs } from '../base/longest-timer.ts';
 import type { AiProxyConf } from './ai-proxy-schema.ts';
 import { compileBodyRules, type BodyRules } from './body-rules.ts';
 import type { RequestSigner } from './auth/request-signer.ts';
@@ -65,11 +66,12 @@ export function compileLlmTarget(conf: AiProxyConf): LlmTarget {
     bodyRules: compileBodyRules({ provider, options: conf.options, override: conf.override }),
     timeoutMs: conf.timeout,
     maxRequestBodyBytes: conf.max_req_body_size,
-    maxStreamDurationMs: conf.max_stream_duration_ms ?? null,
+    maxStreamDurationMs:
+      conf.max_stream_duration_ms === undefined ? null : Math.min(conf.max_stream_duration_ms, longestTimerMs),
     maxResponseBytes: conf.max_response_bytes ?? null,
     keepalive: conf.keepalive ? { idleTimeoutMs: conf.keepalive_timeout, maxIdle: conf.keepalive_pool } : null,
     verifiesCertificate: conf.ssl_verify,
-    flushIntervalMs: conf.streaming_flush_interval_ms ?? 0,
+    flushIntervalMs: Math.min(conf.streaming_flush_interval_ms ?? 0, longestTimerMs),
     logsSummaries: conf.logging?.summaries ?? false,
     logsPayloads: conf.logging?.payloads ?? false,
     lacksCredential: provider.hosted && !hasFixedCredential && computedAuth?.isComplete !== true,

@@ -1,4 +1,4 @@
-import { constants, fstatSync, mkdirSync, openSync } from 'node:fs';
+import { constants, existsSync, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { getSystemErrorMessage } from 'node:util';
 
@@ -17,7 +17,6 @@ export function isStandardStream(path: string): boolean {
  * Opens a log destination for appending. The directory of a file is created.
  *
  * @param mode - Permissions of a file that is not there yet, less what the umask takes away.
- * @param mode - Permissions of a file that is created, less the umask.
  * @returns A file descriptor; 1 or 2 for a standard stream that is not a pipe.
  * @throws Error naming the path and the reason.
  */
@@ -31,14 +30,33 @@ export function openLogDestination(path: string, mode: number): number {
   }
 }
 
+/** A named pipe that nobody reads would stop the thread until somebody does; not blocking, it is an error. No effect on files. */
+const appending = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+
 function openFile(path: string, mode: number): number {
   try {
-    return openSync(path, 'a', mode);
+    return openSync(path, appending, mode);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-    mkdirSync(dirname(path), { recursive: true });
-    return openSync(path, 'a', mode);
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    makeFolder(dirname(path));
+    return openSync(path, appending, mode);
   }
+}
+
+/** With its parents. Node's own `recursive` never returns where the system denies a folder with ENOENT, as /proc does. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another worker was faster.
+    if (!isSystemError(error, 'EEXIST')) throw error;
+  }
+}
+
+function isSystemError(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 /**

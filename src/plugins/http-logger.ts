@@ -1,3 +1,4 @@
+import { longestTimerMs } from '../base/longest-timer.ts';
 import { productToken } from '../base/version.ts';
 import { isSecretReference } from '../config/secret-reference.ts';
 import { postBody, type HttpPostTarget } from '../observability/http-post.ts';
@@ -5,8 +6,10 @@ import { redactUri } from '../observability/redact-uri.ts';
 import { definePlugin } from '../pipeline/define-plugin.ts';
 import { checkLoggerEntry, compileLoggerEntry, loggerEntryFields } from './logger-entry.ts';
 
-/** Times of this plugin's configuration are seconds. */
-const second = 1000;
+/** @param seconds - The unit of times in this plugin's configuration. */
+function toTimerMs(seconds: number): number {
+  return Math.min(seconds * 1000, longestTimerMs);
+}
 
 /** Posts entries about the requests of a route to a server, in batches. */
 export const httpLogger = definePlugin({
@@ -88,11 +91,11 @@ export const httpLogger = definePlugin({
       facts: { logger: conf.name, uri: redactUri(conf.uri) },
       maxBatchEntries: conf.batch_max_size,
       maxPendingEntries: conf.max_pending_entries,
-      bufferDurationMs: conf.buffer_duration * second,
-      inactiveTimeoutMs: conf.inactive_timeout * second,
-      attemptTimeoutMs: conf.timeout * second,
+      bufferDurationMs: toTimerMs(conf.buffer_duration),
+      inactiveTimeoutMs: toTimerMs(conf.inactive_timeout),
+      attemptTimeoutMs: toTimerMs(conf.timeout),
       maxRetries: conf.max_retry_count,
-      retryDelayMs: conf.retry_delay * second,
+      retryDelayMs: toTimerMs(conf.retry_delay),
       deliver: (entries, signal) => postBody(target, encode(entries), signal),
     });
     const entryOf = compileLoggerEntry(conf, env.configurationLog);

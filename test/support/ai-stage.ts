@@ -63,9 +63,10 @@ export interface AiStage extends AsyncDisposable {
 }
 
 export async function startStage(options: GatewayOptions = {}): Promise<AiStage> {
+  // First what can fail: providers that nobody closes would keep the test's process alive.
+  const gateway = await startGateway(options, { nginx_config: { http: jsonLines } });
   const provider = await startProvider(answerJson(chatAnswer));
   const raw = await startRawProvider(() => {});
-  const gateway = await startGateway(options, { nginx_config: { http: jsonLines } });
   let routes = 0;
   return {
     gateway,

@@ -81,7 +81,7 @@ function toMessage(reply: Reply, request: RecordedRequest): JsonObject {
 
 function toMessageEvents(reply: Reply, request: RecordedRequest): string[] {
   const { thinking = [], text, calls = [] } = reply;
-  const events: object[] = [];
+  const events: MessageEvent[] = [];
   let index = 0;
   const addBlock = (content_block: object, deltas: readonly object[]): void => {
     events.push({ type: 'content_block_start', index, content_block });
@@ -116,7 +116,11 @@ function toMessageEvents(reply: Reply, request: RecordedRequest): string[] {
   ].map(messageEvent);
 }
 
-function messageEvent(event: { readonly type: string }): string {
+interface MessageEvent extends JsonObject {
+  readonly type: string;
+}
+
+function messageEvent(event: MessageEvent): string {
   return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 

@@ -6,6 +6,7 @@ import { anthropicMessages } from '../protocols/anthropic-messages.ts';
 import { bedrockConverse } from '../protocols/bedrock-converse.ts';
 import { openaiChat } from '../protocols/openai-chat.ts';
 import { openaiResponses } from '../protocols/openai-responses.ts';
+import { passthrough } from '../protocols/passthrough.ts';
 import { AwsEventStream, ConvertedSseStream, SseStream, type AnswerStream } from './answer-stream.ts';
 import { AwsEventSplitter, encodeAwsEvent } from './aws-event-stream.ts';
 import { encodeSse, parseSseBlock } from './sse.ts';
@@ -38,7 +39,7 @@ describe('server-sent events that are relayed', () => {
     for (let at = 1; at <= bytes.length; at++) {
       const stream = new SseStream(openaiResponses, new StreamObserver(openaiResponses, { captureText: false }));
       stream.chunk(bytes.subarray(0, at));
-      const blocks = Buffer.concat([bytes.subarray(0, at), stream.errorTail(cut)])
+      const blocks = Buffer.concat([bytes.subarray(0, at), stream.errorTail(cut) ?? Buffer.alloc(0)])
         .toString()
         .split(/\n\n+/);
       const error = JSON.parse(parseSseBlock(blocks.at(-2) ?? '')?.data ?? '') as Record<string, unknown>;
@@ -46,6 +47,12 @@ describe('server-sent events that are relayed', () => {
       const complete = (bytes.subarray(0, at).toString().match(/\n\n/g) ?? []).length;
       assert.equal(error['sequence_number'], complete, `cut at ${at}`);
     }
+  });
+
+  it('are followed by nothing where their protocol is not known: the connection has to be cut', () => {
+    const stream = new SseStream(passthrough, new StreamObserver(passthrough, { captureText: false }));
+    stream.chunk(bytes);
+    assert.equal(stream.errorTail(cut), null);
   });
 });
 

@@ -54,7 +54,9 @@ export class SseStream implements AnswerStream {
     this.#observer.end();
   }
 
-  errorTail(error: WeirError): Buffer {
+  errorTail(error: WeirError): Buffer | null {
+    // Nothing is known of what passes through: an error in other words than its own would be read as a part of the answer.
+    if (this.#protocol.streamMarkers === null) return null;
     const event = this.#protocol.renderErrorEvent(error, this.#observer.events);
     // An event that was cut in the middle is closed first, or the client would read the error as a part of it.
     return this.#betweenEvents ? event : Buffer.concat([Buffer.from('\n\n'), event]);

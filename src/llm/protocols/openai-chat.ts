@@ -10,7 +10,8 @@ export const openaiChat: Protocol = {
   name: 'openai-chat',
   keepsRequestLine: false,
 
-  matches: (_path, body) => isJsonContainer(body['messages']),
+  // Anthropic's SDK asks there what a prompt would cost: sent on as a chat, the answer would be paid for and be wrong.
+  matches: (path, body) => isJsonContainer(body['messages']) && !path.endsWith('/messages/count_tokens'),
   isStreaming: (body) => body['stream'] === true,
   modelInPath: null,
   prepareStream(body) {

@@ -22,6 +22,7 @@ const detections: { name: string; path?: string; body: unknown; protocol: Protoc
   { name: '/converse with input', path: '/m/converse', body: { input: 'x' }, protocol: 'openai-embeddings' },
   { name: '/v1/messages', path: '/v1/messages', body: { messages: [] }, protocol: 'anthropic-messages' },
   { name: 'a prefix', path: '/a/b/v1/messages', body: { messages: [] }, protocol: 'anthropic-messages' },
+  { name: 'counting tokens', path: '/v1/messages/count_tokens', body: { messages: [] }, protocol: 'passthrough' },
   { name: 'V23 no messages', path: '/v1/messages', body: { model: 'c' }, protocol: 'anthropic-messages' },
   { name: 'an array there', path: '/v1/messages', body: [1], protocol: 'anthropic-messages' },
   { name: '{} there is nothing', path: '/v1/messages', body: {}, protocol: null },
