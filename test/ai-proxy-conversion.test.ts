@@ -124,6 +124,7 @@ describe('a Messages request to a provider of chats', { timeout: 20_000 }, () =>
     name: string;
     status: number;
     contentType?: string;
+    headers?: Record<string, string>;
     body: string;
     /** What the client gets. */
     as: { status: number; type: string; message: RegExp };
@@ -173,6 +174,22 @@ describe('a Messages request to a provider of chats', { timeout: 20_000 }, () =>
       code: 'UPSTREAM_ANSWER',
     },
     {
+      name: 'a success that is compressed',
+      status: 200,
+      headers: { 'Content-Encoding': 'gzip' },
+      body: '(gzip)',
+      as: { status: 502, type: 'api_error', message: /no usable answer: it is compressed \(gzip\)/ },
+      code: 'UPSTREAM_ANSWER',
+    },
+    {
+      name: 'an error that is compressed',
+      status: 400,
+      headers: { 'Content-Encoding': 'gzip' },
+      body: '(gzip)',
+      as: { status: 400, type: 'api_error', message: /status 400; it is compressed \(gzip\)/ },
+      code: '',
+    },
+    {
       name: 'a success without a body',
       status: 200,
       body: '',
@@ -180,11 +197,11 @@ describe('a Messages request to a provider of chats', { timeout: 20_000 }, () =>
       code: 'UPSTREAM_ANSWER',
     },
   ];
-  for (const { name, status, contentType = 'application/json', body, as, code } of rows) {
+  for (const { name, status, contentType = 'application/json', headers = {}, body, as, code } of rows) {
     test(`${name} becomes Anthropic's error envelope, streamed or not`, async () => {
       const url = await messagesUrl();
       stage.provider.answer = (_request, response) => {
-        response.writeHead(status, { 'Content-Type': contentType, 'Retry-After': '7' }).end(body);
+        response.writeHead(status, { 'Content-Type': contentType, 'Retry-After': '7', ...headers }).end(body);
       };
       for (const stream of [false, true]) {
         const answer = await call(`${url}?${stream}`, { body: { ...ask, stream } });

@@ -310,6 +310,8 @@ const emptyBody = Buffer.alloc(0);
 function wantsKeepAlive(head: RequestHead): boolean {
   const connection = head.fields.getCombined('connection');
   if (connection === undefined) return head.minorVersion === 1;
+  // What almost every client writes.
+  if (connection === 'keep-alive') return true;
   const options = connection.toLowerCase().split(/[ \t]*,[ \t]*/);
   if (options.includes('close')) return false;
   return head.minorVersion === 1 || options.includes('keep-alive');

@@ -34,7 +34,8 @@ export function isForwarded(name: string, connection: readonly string[], dropped
 
 const noNames: readonly string[] = [];
 
-/** The names that a Connection field lists, in lower case. */
+/** The names that a Connection field lists, in lower case; of `keep-alive`, which is a hop-by-hop name anyway, nothing is made. */
 export function listedNames(connection: string | undefined): readonly string[] {
-  return connection === undefined ? noNames : connection.toLowerCase().split(/[ \t]*,[ \t]*/);
+  if (connection === undefined || connection === 'keep-alive') return noNames;
+  return connection.toLowerCase().split(/[ \t]*,[ \t]*/);
 }

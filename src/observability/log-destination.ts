@@ -1,6 +1,7 @@
-import { constants, existsSync, fstatSync, mkdirSync, openSync } from 'node:fs';
+import { constants, fstatSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { getSystemErrorMessage } from 'node:util';
+import { makeFolder } from '../base/make-folder.ts';
 
 /** The standard streams by the path an operator writes in the configuration. */
 const standardStreams: ReadonlyMap<string, number> = new Map([
@@ -40,18 +41,6 @@ function openFile(path: string, mode: number): number {
     if (!isSystemError(error, 'ENOENT')) throw error;
     makeFolder(dirname(path));
     return openSync(path, appending, mode);
-  }
-}
-
-/** With its parents. Node's own `recursive` never returns where the system denies a folder with ENOENT, as /proc does. */
-function makeFolder(path: string): void {
-  if (existsSync(path)) return;
-  makeFolder(dirname(path));
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    // Another worker was faster.
-    if (!isSystemError(error, 'EEXIST')) throw error;
   }
 }
 

@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { makeFolder } from '../base/make-folder.ts';
 import { CommandError } from './command-error.ts';
 import { toGatewayPaths } from './configuration.ts';
 import { DemoCallError } from '../demo/calls.ts';
@@ -32,7 +33,7 @@ const providerKey = 'demo-provider-key';
 export async function runDemoCommand({ prefix, parts, port, adminPort, write }: DemoOptions): Promise<void> {
   const paths = toGatewayPaths({ prefix: join(prefix, '.weir') });
   if (!existsSync(paths.configFile)) {
-    mkdirSync(dirname(paths.configFile), { recursive: true });
+    makeFolder(dirname(paths.configFile));
     // It will hold an admin key.
     writeFileSync(paths.configFile, demoConfiguration, { flag: 'wx', mode: 0o600 });
   }

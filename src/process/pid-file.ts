@@ -1,15 +1,6 @@
-import {
-  closeSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeFolder } from '../base/make-folder.ts';
 
 /** A pid file that this process holds until it ends. */
 export interface PidFile {
@@ -35,7 +26,7 @@ export interface RunningGateway {
  * @throws When the file cannot be written.
  */
 export function claimPidFile(file: string): PidFile {
-  mkdirSync(dirname(file), { recursive: true });
+  makeFolder(dirname(file));
   rmSync(file, { force: true });
   const descriptor = openSync(file, 'wx', 0o644);
   writeNumber(descriptor, file);

@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeFolder } from '../base/make-folder.ts';
 import { type GatewayPaths, readConfiguration } from './configuration.ts';
 import { refuseSecondStart } from './refuse-second-start.ts';
 import { formatStartBanner } from './start-banner.ts';
@@ -33,7 +34,7 @@ export async function runGateway(options: StartOptions): Promise<void> {
   const { paths, parts, createConfiguration, print, onServing } = options;
   const signals = new SignalDesk();
   if (createConfiguration && !existsSync(paths.configFile)) {
-    mkdirSync(dirname(paths.configFile), { recursive: true });
+    makeFolder(dirname(paths.configFile));
     // It will hold an admin key.
     writeFileSync(paths.configFile, readFileSync(shippedConfiguration), { flag: 'wx', mode: 0o600 });
     print(`wrote ${paths.configFile}: the default configuration, with comments`);

@@ -4,7 +4,6 @@ import {
   closeSync,
   fchmodSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   realpathSync,
@@ -15,6 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Document, isMap, isScalar, isSeq, parseDocument, Scalar } from 'yaml';
+import { makeFolder } from '../../base/make-folder.ts';
 import { ConfigFileError } from './config-source.ts';
 import type { GatewayConfig } from './gateway-config.ts';
 
@@ -140,7 +140,7 @@ function readKeyFile(file: string): string | null {
 
 function writeKeyFile(file: string, key: string): void {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file), 0o700);
     writeFileSync(file, `${key}\n`, { mode: 0o600, flush: true });
   } catch (error) {
     throw keyFileError(file, `the generated admin key cannot be stored: ${reasonOf(error)}`, error);

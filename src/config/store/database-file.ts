@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, closeSync, fsyncSync, linkSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { makeFolder } from '../../base/make-folder.ts';
 import { StoreError } from './store.ts';
 
 /** Marks a SQLite file as Weir's: "Weir" in ASCII. https://www.sqlite.org/pragma.html#pragma_application_id */
@@ -34,7 +35,7 @@ const schema = `
  */
 export function openDatabaseFile(file: string): DatabaseSync {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file), 0o700);
     if (fileSize(file) === null) createDatabaseFile(file);
     const checked = checkReadOnly(file);
     const database = openExclusively(file);

@@ -33,7 +33,8 @@ export function receiveAnswer(head: ResponseHead, parts: AnswerParts): Reception
   const observe = (): StreamObserver => new StreamObserver(translation.protocol, { captureText: capturesText });
 
   if (conversion !== null) {
-    const converted = framing === 'sse' ? conversion.startStream(model) : null;
+    const coding = codingOf(head);
+    const converted = framing === 'sse' && coding === null ? conversion.startStream(model) : null;
     if (converted !== null) {
       const observer = observe();
       const stream = new ConvertedSseStream(protocol, converted, observer);
@@ -42,7 +43,7 @@ export function receiveAnswer(head: ResponseHead, parts: AnswerParts): Reception
     }
     return receiveWhole({
       gear: 'whole',
-      convert: (body) => convertAnswer(conversion, body, { status: head.status, model }),
+      convert: (body) => convertAnswer(conversion, body, { status: head.status, model, coding }),
       protocol,
       capturesText,
       notes,
@@ -57,6 +58,12 @@ export function receiveAnswer(head: ResponseHead, parts: AnswerParts): Reception
   }
   const gear = protocol.keepsRequestLine ? 'pass' : 'whole';
   return receiveWhole({ gear, convert: null, protocol, capturesText, notes, limits, fields });
+}
+
+/** How the answer is compressed, which no provider is asked to do; null: it is not. */
+function codingOf(head: ResponseHead): string | null {
+  const coding = head.fields.getCombined('content-encoding')?.toLowerCase() ?? '';
+  return coding === '' || coding === 'identity' ? null : coding;
 }
 
 /** The framing of a streamed answer; null: it is none. */

@@ -48,6 +48,8 @@ interface AnswerFacts {
   readonly status: number;
   /** The effective model, `''` if unknown. */
   readonly model: string;
+  /** Its Content-Encoding; null: none. */
+  readonly coding: string | null;
 }
 
 /**
@@ -58,12 +60,15 @@ interface AnswerFacts {
 export function convertAnswer(
   conversion: Conversion,
   received: Buffer,
-  { status, model }: AnswerFacts,
+  { status, model, coding }: AnswerFacts,
 ): Buffer | WeirError {
   const isSuccess = status < 300;
-  const answer = parseAnswer(received);
-  if (answer === null && isSuccess) return new WeirError('UPSTREAM_ANSWER', ['it is no JSON object']);
-  const converted = conversion.convertAnswer(answer ?? { error: { message: reasonOf(received, status) } }, model);
+  const compressed = coding === null ? null : `it is compressed (${coding}), which was not asked for`;
+  const answer = compressed === null ? parseAnswer(received) : null;
+  if (answer === null && isSuccess) return new WeirError('UPSTREAM_ANSWER', [compressed ?? 'it is no JSON object']);
+  const reason =
+    compressed === null ? reasonOf(received, status) : `the provider answered with status ${status}; ${compressed}`;
+  const converted = conversion.convertAnswer(answer ?? { error: { message: reason } }, model);
   // Both in Anthropic's protocol and in OpenAI's an error is the member `error` of what is no answer.
   const { error } = converted;
   if (isSuccess && isJsonObject(error)) return new WeirError('UPSTREAM_ANSWER', [String(error['message'])]);
