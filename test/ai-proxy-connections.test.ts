@@ -149,6 +149,24 @@ describe('connections to a provider', { timeout: 20_000 }, () => {
     assert.equal(provider.requests.length, 2);
   });
 
+  test('that die when the provider has worked for a while: it is not sent again, and not billed again', async () => {
+    const url = await route();
+    await callTimes(url, 1);
+    provider.answer = ({ socket }) => void setTimeout(() => socket.resetAndDestroy(), 1100);
+    assert.deepEqual(await callTimes(url, 1), [502]);
+    assert.equal(provider.requests.length, 2);
+  });
+
+  test('that were nearly idle for too long take the time for a large request that they need', async () => {
+    const url = await route({ keepalive_timeout: 1000 });
+    await callTimes(url, 1);
+    await sleep(800);
+    const socket = provider.connections[0]?.socket.pause();
+    setTimeout(() => socket?.resume(), 500);
+    const answer = await call(url, { body: { messages: [], x: 'x'.repeat(16 * 1024 * 1024) } });
+    assert.deepEqual([answer.status, provider.connections.length], [200, 1]);
+  });
+
   const json = JSON.stringify(chatAnswer);
   const notReusable: [string, string][] = [
     [

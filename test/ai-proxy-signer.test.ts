@@ -184,6 +184,19 @@ describe('a token of Google', { timeout: 20_000 }, () => {
     assert.deepEqual([logged?.llm_prompt_tokens, logged?.llm_model], ['6', 'text-embedding-005']);
   });
 
+  test('serves embeddings whose numbers have more digits than JavaScript writes', async () => {
+    const base = await openRoute(vertex());
+    const text =
+      '{"predictions":[{"embeddings":{"values":[0.0058424929156899452,0.50,1E-5],"statistics":{"token_count":3.0}}}]}';
+    stage.provider.answer = (_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end(text);
+    };
+    const answer = await call(`${base}/v1/embeddings`, { body: { model: 'text-embedding-005', input: 'a' } });
+    const { data, usage } = answer.json as { data: { embedding: number[] }[]; usage: object };
+    assert.deepEqual(data[0]?.embedding, [0.005842492915689945, 0.5, 0.00001]);
+    assert.deepEqual(usage, { prompt_tokens: 3, total_tokens: 3 });
+  });
+
   test('is not needed to see that embeddings name no model', async () => {
     const base = await openRoute(vertex());
     const answer = await call(`${base}/v1/embeddings`, { body: { input: 'a' } });

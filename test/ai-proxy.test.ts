@@ -403,6 +403,18 @@ describe('what the client gets', { timeout: 20_000 }, () => {
     assert.equal(stage.provider.requests.length, 1);
   });
 
+  test('a redirect that repeats a credential of the query comes without its address', async () => {
+    const url = await stage.route({
+      auth: { query: { api_key: 's3cret' } },
+      override: { endpoint: stage.provider.url },
+    });
+    stage.provider.answer = (request, response) => {
+      response.writeHead(301, { Location: `https://up${request.target}`, 'X-Kept': 'yes' }).end();
+    };
+    const answer = await call(url, { body: hi });
+    assert.deepEqual([answer.status, answer.headers.location, answer.headers['x-kept']], [301, undefined, 'yes']);
+  });
+
   const json = JSON.stringify(chatAnswer);
   const head = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n';
   const framings: [string, string | Buffer][] = [

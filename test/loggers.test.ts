@@ -124,7 +124,7 @@ describe('what an entry holds', { concurrency: true }, () => {
     const url = await stage.route({}, plugins(stage.provider, loggers));
     const custom = await stage.route({}, plugins(stage.provider, { 'file-logger': { path, log_format } }));
     for (const address of [url, custom]) {
-      await post(`${address}?api_key=canary1&accessToken=canary2`, chat, {
+      await post(`${address}?api_key=canary1&accessToken=canary2&key=canary10&sig=canary11`, chat, {
         Authorization: 'Bearer canary3',
         'X-Api-Key': 'canary4',
         'Api-Key': 'canary5',
@@ -138,8 +138,13 @@ describe('what an entry holds', { concurrency: true }, () => {
     assert.doesNotMatch(JSON.stringify([full, short]), /canary/);
     const { headers, querystring } = full['request'] as Entry;
     assert.equal((headers as Entry)['authorization'], '[redacted]');
-    assert.deepEqual(querystring, { api_key: '[redacted]', accessToken: '[redacted]' });
-    assert.equal(short['query'], 'api_key=[redacted]&accessToken=[redacted]');
+    assert.deepEqual(querystring, {
+      api_key: '[redacted]',
+      accessToken: '[redacted]',
+      key: '[redacted]',
+      sig: '[redacted]',
+    });
+    assert.equal(short['query'], 'api_key=[redacted]&accessToken=[redacted]&key=[redacted]&sig=[redacted]');
     for (const member of ['header', 'key', 'cookie', 'argument', 'agent']) assert.equal(short[member], '[redacted]');
   });
 

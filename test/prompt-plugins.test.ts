@@ -527,3 +527,25 @@ describe('ai-request-rewrite', () => {
     assert.match(await refusedConfiguration({ 'ai-request-rewrite': { provider: 'openai', auth: {} } }), /prompt/);
   });
 });
+
+describe('counting tokens', { timeout: 20_000 }, () => {
+  const chat = { messages: [{ role: 'user', content: 'secret plan' }] };
+
+  test('passes through to the same path of the provider', async () => {
+    const url = await routeWith({}, { path: '/v1/messages/count_tokens' });
+    const before = stage.provider.requests.length;
+    await call(url, { body: chat });
+    assert.match(stage.provider.requests[before]?.target ?? '', /\/v1\/messages\/count_tokens$/);
+  });
+
+  test('is no way around the guard where the endpoint has a path of its own: such a request is refused', async () => {
+    const endpoint = `${stage.provider.url}/openai/deployments/gpt/chat/completions`;
+    const url = await routeWith(
+      { 'ai-prompt-guard': { deny_patterns: ['secret'] } },
+      { path: '/*', aiProxy: { override: { endpoint } } },
+    );
+    const before = stage.provider.requests.length;
+    const answer = await call(url.replace('*', 'messages/count_tokens'), { body: chat });
+    assert.deepEqual([answer.status, stage.provider.requests.length - before], [400, 0]);
+  });
+});

@@ -34,6 +34,7 @@ export class ChunkedDecoder {
   #overhead = 0;
   #extension = '';
   #trailer = '';
+  #lastTrailerByte = 0;
 
   get done(): boolean {
     return this.#state === states.done;
@@ -112,8 +113,10 @@ export class ChunkedDecoder {
 
   #readTrailerByte(byte: number): void {
     this.#countOverhead();
-    const afterCr = this.#trailer.endsWith('\r');
+    // Not read off the text: that would join it anew for each byte.
+    const afterCr = this.#lastTrailerByte === CR;
     if (afterCr !== (byte === LF)) throw invalid('bare CR or LF in the trailer section');
+    this.#lastTrailerByte = byte;
     this.#trailer += String.fromCharCode(byte);
     if (byte !== LF) return;
     if (this.#trailer === '\r\n') {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { scanJsonObject } from './json-scan.ts';
+import { checkJsonDepth, scanJsonObject } from './json-scan.ts';
 
 const scan = (text: string): unknown =>
   scanJsonObject(Buffer.from(text))?.map(({ key, start, end, elementCount }) => [
@@ -35,9 +35,13 @@ describe('scanning a JSON object', () => {
     );
   });
 
-  it('takes any depth', () => {
-    const deep = `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`;
-    assert.equal(scanJsonObject(Buffer.from(deep))?.[0]?.elementCount, 1);
+  it('refuses what is nested deeper than 1000 levels, whatever follows', () => {
+    const nested = (depth: number): Buffer => Buffer.from(`{"a":${'['.repeat(depth)}1${']'.repeat(depth)}}`);
+    assert.equal(scanJsonObject(nested(1000))?.[0]?.elementCount, 1);
+    assert.throws(() => scanJsonObject(nested(1001)), RangeError);
+    assert.throws(() => scanJsonObject(Buffer.from(`{"a":${'[{"b":'.repeat(600)}`)), RangeError);
+    assert.throws(() => checkJsonDepth(Buffer.from('['.repeat(100_000))), RangeError);
+    checkJsonDepth(Buffer.from('[1, "[[", [{}]]'));
   });
 
   const broken = [

@@ -1,3 +1,9 @@
+/**
+ * Deeper JSON is refused: no API asks for it, and everything that walks over it later (writing it, sorting its keys) may then
+ * do so on the stack.
+ */
+export const maxJsonDepth = 1000;
+
 /** One member of an object that was found in bytes. Positions are offsets into them. */
 export interface JsonMember {
   /** Unescaped. */
@@ -40,6 +46,7 @@ for (const character of '"\\/bfnrt') isShortEscape[character.charCodeAt(0)] = 1;
  * @param bytes - Valid UTF-8.
  * @returns The members in their order, repeated keys included; null if this is no object, or no JSON
  *   (https://www.rfc-editor.org/rfc/rfc8259): let `JSON.parse` say why.
+ * @throws RangeError beyond {@link maxJsonDepth}.
  */
 export function scanJsonObject(bytes: Buffer): JsonMember[] | null {
   let at = skipSpace(bytes, 0);
@@ -63,12 +70,21 @@ export function scanJsonObject(bytes: Buffer): JsonMember[] | null {
   return skipSpace(bytes, at + 1) === bytes.length ? members : null;
 }
 
+/**
+ * Looks how deep a value is nested that is no object. `JSON.parse` would do with each level what fits into memory.
+ *
+ * @throws RangeError beyond {@link maxJsonDepth}.
+ */
+export function checkJsonDepth(bytes: Buffer): void {
+  valueEnd(bytes, skipSpace(bytes, 0), { elements: -1 });
+}
+
 function keyOf(bytes: Buffer, keyStart: number, keyEnd: number): string {
   return JSON.parse(bytes.toString('utf8', keyStart, keyEnd)) as string;
 }
 
 /**
- * Walks over one value. Containers are kept in a list instead of on the stack, so that no nesting is too deep.
+ * Walks over one value.
  *
  * @param counter - Gets the number of elements if the value is an array.
  * @returns The offset behind it, or -1 if it is no JSON.
@@ -83,6 +99,7 @@ function valueEnd(bytes: Buffer, start: number, counter: { elements: number }): 
       at = skipSpace(bytes, at + 1);
       if (closers.length === 0 && first === openBracket) counter.elements = bytes[at] === closeBracket ? 0 : 1;
       if (bytes[at] !== closer) {
+        if (closers.length === maxJsonDepth) throw tooDeep();
         closers.push(closer);
         at = first === openBrace ? skipKey(bytes, at) : at;
         if (at === -1) return -1;
@@ -110,6 +127,16 @@ function valueEnd(bytes: Buffer, start: number, counter: { elements: number }): 
       at++;
     }
   }
+}
+
+function tooDeep(): RangeError {
+  return new RangeError(`it is nested deeper than ${maxJsonDepth} levels`);
+}
+
+/** Whether a parsed value is nested deeper than {@link maxJsonDepth}. */
+export function isTooDeep(value: unknown, levels = maxJsonDepth): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isTooDeep(member, levels - 1));
 }
 
 /** @returns The offset of the value behind the key and colon that stand at `at`, or -1. */

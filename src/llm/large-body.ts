@@ -43,12 +43,13 @@ export class LargeBody {
     const pieces: Uint8Array[] = [];
     const written = new Set<string>();
     const write = (piece: Uint8Array): number => pieces.push(pieces.length === 0 ? openBrace : comma, piece);
-    for (const { key, keyStart, end } of this.#members) {
-      if (!Object.hasOwn(changed, key)) continue;
+    // A key that stands there twice means its last value: only that one is left, whatever a parser behind us would take.
+    const last = new Map(this.#members.map((member) => [member.key, member]));
+    for (const member of this.#members) {
+      const { key, keyStart, end } = member;
+      if (last.get(key) !== member || !Object.hasOwn(changed, key)) continue;
       const isUntouched = changed[key] === this.outline[key];
-      // A key that stands there twice means its last value; where that is replaced, none of the others may be left.
-      if (isUntouched) write(this.bytes.subarray(keyStart, end));
-      else if (!written.has(key)) write(memberText(key, changed[key]));
+      write(isUntouched ? this.bytes.subarray(keyStart, end) : memberText(key, changed[key]));
       written.add(key);
     }
     for (const [key, value] of Object.entries(changed)) if (!written.has(key)) write(memberText(key, value));

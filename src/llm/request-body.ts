@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { WeirError } from '../base/errors.ts';
 import { applyBodyRules, withoutMembers, type BodyRules } from './body-rules.ts';
-import { scanJsonObject } from './json-scan.ts';
+import { checkJsonDepth, isTooDeep, maxJsonDepth, scanJsonObject } from './json-scan.ts';
 import { isJsonContainer, parseJson, stringifySorted, type JsonObject } from './json.ts';
 import { LargeBody } from './large-body.ts';
 import type { Protocol } from './protocols/protocol.ts';
@@ -47,8 +47,8 @@ export function isJsonContentType(contentType: string | undefined): boolean {
 /**
  * Parses a request body.
  *
- * @returns A WeirError (400) for an empty body, for bytes that are not UTF-8, for broken JSON, and for JSON that is
- *   neither an object nor an array.
+ * @returns A WeirError (400) for an empty body, for bytes that are not UTF-8, for broken JSON or JSON of more than 1000
+ *   levels, and for JSON that is neither an object nor an array.
  */
 export function parseRequestBody(bytes: Uint8Array): RequestBody | WeirError {
   if (bytes.length === 0) return new WeirError('LLM_BODY_EMPTY');
@@ -59,11 +59,18 @@ export function parseRequestBody(bytes: Uint8Array): RequestBody | WeirError {
   // RFC 8259 section 8.1. Decoding would replace the bytes, and what is re-encoded would no longer be what came.
   if (!isUtf8(bytes)) return new WeirError('LLM_BODY_SYNTAX', ['it is not valid UTF-8']);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const members = bytes.length < largeBodyBytes ? null : scanJsonObject(buffer);
-  if (members !== null) return new LargeBody(buffer, members);
   try {
+    if (bytes.length >= largeBodyBytes) {
+      const members = scanJsonObject(buffer);
+      if (members !== null) return new LargeBody(buffer, members);
+      checkJsonDepth(buffer);
+    }
     const json = parseJson(buffer.toString('utf8'));
-    return isJsonContainer(json) ? new SmallBody(bytes, json) : new WeirError('LLM_NO_PROTOCOL');
+    if (!isJsonContainer(json)) return new WeirError('LLM_NO_PROTOCOL');
+    // Each level takes at least two bytes.
+    if (bytes.length > 2 * maxJsonDepth && isTooDeep(json))
+      return new WeirError('LLM_BODY_SYNTAX', ['it is nested too deeply']);
+    return new SmallBody(bytes, json);
   } catch (cause) {
     return new WeirError('LLM_BODY_SYNTAX', [cause instanceof Error ? cause.message : ''], { cause });
   }

@@ -70,3 +70,23 @@ export function responseFields(fields: readonly string[], connection: readonly s
   }
   return forwarded;
 }
+
+const pointers: ReadonlySet<string> = new Set(['location', 'content-location', 'link', 'refresh']);
+
+/**
+ * Fields without those that point to an address with one of these query arguments: a redirect repeats the query that it was
+ * asked with, and with it the key of `auth.query`.
+ *
+ * @param names - Of query arguments, decoded.
+ */
+export function withoutArguments(fields: string[], names: ReadonlySet<string>): string[] {
+  if (names.size === 0) return fields;
+  const kept: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    const [name = '', value = ''] = fields.slice(i, i + 2);
+    const repeats =
+      pointers.has(name) && Array.from(names).some((secret) => value.includes(`${encodeURIComponent(secret)}=`));
+    if (!repeats) kept.push(name, value);
+  }
+  return kept;
+}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import type { JsonObject } from './json.ts';
 import { mergeUsage, noUsage, tokenCount } from './usage.ts';
 
 it('a token count is a positive finite number or nothing', () => {
@@ -48,4 +49,11 @@ it('a larger total that the provider reports stays', () => {
   const earlier = { usage: { ...noUsage, promptTokens: 1, totalTokens: 1 }, raw: {} };
   const later = { usage: { ...noUsage, completionTokens: 1, totalTokens: 50 }, raw: {} };
   assert.equal(mergeUsage(earlier, later).usage.totalTokens, 50);
+});
+
+it('usage that is nested without end is merged without the end of the stack', () => {
+  let raw: JsonObject = {};
+  for (let level = 0; level < 100_000; level++) raw = { a: raw };
+  const earlier = { usage: { ...noUsage, promptTokens: 1 }, raw };
+  assert.equal(mergeUsage(earlier, { usage: noUsage, raw: { ...raw } }).usage.promptTokens, 1);
 });

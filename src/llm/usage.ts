@@ -54,12 +54,16 @@ export function mergeUsage(earlier: UsageReport | null, later: UsageReport): Usa
   };
 }
 
-function mergeRaw(earlier: JsonObject, later: JsonObject): JsonObject {
+// Deeper members of somebody else's object are taken whole: it may be nested as deep as it likes.
+const maxMergedLevels = 8;
+
+function mergeRaw(earlier: JsonObject, later: JsonObject, level = 0): JsonObject {
   // A Map, because assigning to a key named __proto__ would do something else.
   const merged = new Map(Object.entries(earlier));
   for (const [key, value] of Object.entries(later)) {
     const known = merged.get(key);
-    if (isJsonObject(known) && isJsonObject(value)) merged.set(key, mergeRaw(known, value));
+    const bothObjects = level < maxMergedLevels && isJsonObject(known) && isJsonObject(value);
+    if (bothObjects) merged.set(key, mergeRaw(known, value, level + 1));
     else if (known === undefined || (value !== null && value !== 0)) merged.set(key, value);
   }
   return Object.fromEntries(merged);

@@ -56,6 +56,7 @@ function compileVariable(name: string): Member | null {
   if (read === null) return null;
   // What the client or the model has written is printed as it is, like a body.
   if (name === 'llm_response_text') return (ctx) => asText(read(ctx));
+  if (name.startsWith('arg_')) return (ctx) => redactArgument(name.slice('arg_'.length), asText(read(ctx)));
   const credential = credentialName(name);
   const redact = redactionOf(name);
   return (ctx) => {
@@ -63,6 +64,11 @@ function compileVariable(name: string): Member | null {
     if (typeof value !== 'string') return value;
     return credential === null ? redact(value) : Object.values(redactFields({ [credential]: value }))[0];
   };
+}
+
+function redactArgument(name: string, value: string | number | undefined): string | number | undefined {
+  // As in a query, so that both hide the same.
+  return typeof value === 'string' ? redactQuery(`${name}=${value}`).slice(name.length + 1) : value;
 }
 
 /** The name of the header, cookie, argument or field that a variable prints, if it is one; null otherwise. */

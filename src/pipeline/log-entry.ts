@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { version } from '../base/version.ts';
 import { logEscapes } from '../observability/log-escape.ts';
 import { redactFields } from '../observability/redact.ts';
-import { decodeArgument, redactUri } from '../observability/redact-uri.ts';
+import { decodeArgument, redactQuery, redactUri } from '../observability/redact-uri.ts';
 import type { RequestContext } from './context.ts';
 
 /** Bodies that go into an entry; undefined: not asked for, or not there. */
@@ -68,7 +68,7 @@ function fieldsObject(flat: readonly string[]): Record<string, unknown> {
 /** Query arguments, decoded; `true` for one without `=`. */
 function queryObject(query: string): Record<string, unknown> {
   const values = new Map<string, string | true | (string | true)[]>();
-  for (const argument of query.split('&')) {
+  for (const argument of redactQuery(query).split('&')) {
     if (argument === '') continue;
     const equals = argument.indexOf('=');
     const name = decodeArgument(decodeBytes(equals === -1 ? argument : argument.slice(0, equals)));

@@ -41,7 +41,8 @@ type Instance = PluginHooks | WeirError;
 function createOnce(parts: Parts): PluginHooks {
   const instance = createInstance(parts);
   if (!(instance instanceof WeirError)) return instance;
-  parts.env.configurationLog.warn(instance.message, { code: instance.code, plugin: parts.plugin.name });
+  const { plugin, conf, env } = parts;
+  env.configurationLog.warn(instance.message, { code: instance.code, plugin: plugin.name, references: fieldsOf(conf) });
   return parts.plugin.isLogger ? {} : { rewrite: (ctx) => refusal(ctx, instance) };
 }
 
@@ -102,7 +103,7 @@ class ChangingPlugin {
     // That one is not available has been logged by the secret itself.
     if (this.#instance instanceof WeirError && this.#instance.code === 'SECRET_INVALID') {
       const { message, code } = this.#instance;
-      env.log.warn(message, { code, plugin: plugin.name, secrets: fieldsOf(conf) });
+      env.log.warn(message, { code, plugin: plugin.name, references: fieldsOf(conf) });
     }
     return this.#instance;
   }

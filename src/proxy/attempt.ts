@@ -9,6 +9,7 @@ import type { UpstreamCall } from '../upstream/pool.ts';
 const maxWholeBytes = 64 * 1024 * 1024;
 // What the exchange copies into one buffer with its head anyway.
 const maxUncopiedBytes = 16 * 1024;
+const maxLoosePieces = 1024;
 const nothing = Buffer.alloc(0);
 
 /**
@@ -32,6 +33,7 @@ export class Attempt implements ResponseHandler {
   // The last piece of this read: a view of it. It leaves with the end of the answer if that follows at once.
   #piece: Buffer | null = null;
   #whole: Buffer[] = [];
+  #loosePieces = 0;
   #corked = false;
   #held: Buffer[] = [];
   #flushTimer: NodeJS.Timeout | null = null;
@@ -142,6 +144,7 @@ export class Attempt implements ResponseHandler {
     this.onReadEnd();
     this.#finishRecord();
     if (exchange.status === 0) {
+      this.#reception?.onBroken();
       this.#settle(error);
       return;
     }
@@ -168,6 +171,11 @@ export class Attempt implements ResponseHandler {
     const intervalMs = this.#reception?.flushIntervalMs ?? 0;
     if (this.#gear === 'whole') {
       this.#whole.push(Buffer.from(bytes));
+      // As a list of views an answer in chunks of one byte would take a hundred times its size.
+      if (++this.#loosePieces === maxLoosePieces) {
+        this.#whole.push(Buffer.concat(this.#whole.splice(-maxLoosePieces)));
+        this.#loosePieces = 0;
+      }
       if (this.record.bytes > maxWholeBytes) this.#giveUpWhole();
     } else if (intervalMs > 0) {
       this.#held.push(Buffer.from(bytes));

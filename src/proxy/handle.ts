@@ -83,8 +83,10 @@ async function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway
   ctx.attempts.push(attempt.record);
   const unanswered = await attempt.run();
   if (attempt.failure !== null) {
-    const { code, message } = attempt.failure;
-    gateway.log.warn(message, { code, request_id: ctx.id, route_id: route.id, target: target.name });
+    const { code, message, cause } = attempt.failure;
+    const facts = { code, request_id: ctx.id, route_id: route.id, target: target.name };
+    if (code === 'INTERNAL') gateway.log.error(message, { ...facts, error: cause });
+    else gateway.log.warn(message, facts);
   }
   if (unanswered === null || ctx.exchange.aborted) return undefined;
   ctx.errorCode = unanswered.code;
@@ -108,11 +110,16 @@ function send(ctx: RequestContext, reply: Reply | undefined): void {
 }
 
 function logRequest(ctx: RequestContext, route: CompiledRoute | null, gateway: Gateway): void {
+  for (const step of route?.pipeline.log ?? []) runLogStep(step, ctx, gateway.log);
+  runLogStep(gateway.writeAccessLog, ctx, gateway.log);
+}
+
+/** Whatever goes wrong in one log, the others get their line. */
+function runLogStep(step: (ctx: RequestContext) => void, ctx: RequestContext, log: Log): void {
   try {
-    for (const step of route?.pipeline.log ?? []) step(ctx);
-    gateway.writeAccessLog(ctx);
+    step(ctx);
   } catch (error) {
-    gateway.log.error('a request could not be logged', { request_id: ctx.id, error });
+    log.error('a request could not be logged', { request_id: ctx.id, error });
   }
 }
 

@@ -77,6 +77,7 @@ export class UpstreamConnection implements Expirable {
   #interimCount = 0;
   #reusable = false;
   #answerStarted = false;
+  #sentAt = 0;
   #dead = false;
 
   constructor(connected: Socket, options: { address: string; owner: ConnectionOwner; deadlines: Deadlines }) {
@@ -109,6 +110,11 @@ export class UpstreamConnection implements Expirable {
     return this.#answerStarted;
   }
 
+  /** Milliseconds since the last byte of the request left for the kernel. */
+  get waitedMs(): number {
+    return performance.now() - this.#sentAt;
+  }
+
   send(request: WireRequest, use: PoolUse, handler: ResponseHandler): void {
     const { timeoutMs } = use;
     this.requestCount++;
@@ -121,9 +127,11 @@ export class UpstreamConnection implements Expirable {
     this.#interimCount = 0;
     this.#answerStarted = false;
     this.#reusable = false;
+    this.#sentAt = performance.now();
     this.#sending = !this.#write(request);
+    // While bytes wait to be sent the socket's own timeout counts; the deadline of an idle connection must not stay.
+    this.deadline = this.#sending ? 0 : this.#deadlines.now() + timeoutMs;
     if (this.#sending) this.#socket.setTimeout(timeoutMs);
-    else this.deadline = this.#deadlines.now() + timeoutMs;
   }
 
   /** Idle for at most this long from now on. */
@@ -173,6 +181,7 @@ export class UpstreamConnection implements Expirable {
   #onDrain(): void {
     if (!this.#sending) return;
     this.#sending = false;
+    this.#sentAt = performance.now();
     this.#socket.setTimeout(0);
     if (this.#handler !== null) this.deadline = this.#deadlines.now() + this.#timeoutMs;
   }
@@ -186,12 +195,10 @@ export class UpstreamConnection implements Expirable {
     try {
       this.#consume(bytes, handler);
     } catch (error) {
-      if (!(error instanceof WeirError)) throw error;
-      const invalid =
-        error.blame === 'upstream'
-          ? error
-          : new WeirError('UPSTREAM_INVALID_RESPONSE', [error.message], { cause: error });
-      this.#fail(invalid);
+      const failure = toFailure(error);
+      if (this.#handler === handler) return this.#fail(failure);
+      // Thrown behind the end of the answer: the connection may have its next request by now.
+      handler.onError(failure);
     }
   }
 
@@ -287,4 +294,11 @@ function allowsReuse(head: ResponseHead): boolean {
   const connection = head.fields.getCombined('connection')?.toLowerCase();
   if (connection === undefined) return head.minorVersion === 1;
   return !connection.includes('close') && (head.minorVersion === 1 || connection.includes('keep-alive'));
+}
+
+/** What went wrong while bytes were read. A fault of our own ends this request, not the worker with all of its requests. */
+function toFailure(error: unknown): WeirError {
+  if (!(error instanceof WeirError)) return new WeirError('INTERNAL', [], { cause: error });
+  if (error.blame === 'upstream') return error;
+  return new WeirError('UPSTREAM_INVALID_RESPONSE', [error.message], { cause: error });
 }

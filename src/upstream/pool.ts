@@ -21,6 +21,10 @@ export interface PoolKey {
 // A connection pins an address; a name that moves is followed at the latest after this long.
 const defaultLifetimeMs = 5 * 60_000;
 
+// A close that crossed our request on its way is here within a round trip. Later the upstream has begun to work on the
+// request, and would do so, and bill, a second time.
+const staleWindowMs = 1000;
+
 /** The parts of a worker that its pools share. */
 interface PoolParts {
   readonly connector: Connector;
@@ -193,7 +197,11 @@ export class UpstreamCall implements ResponseHandler {
     const connection = this.#connection;
     this.#connection = null;
     if (this.#aborted) return;
-    const wasStale = this.reused && error.code === 'UPSTREAM_RESET' && connection?.answerStarted === false;
+    const wasStale =
+      this.reused &&
+      error.code === 'UPSTREAM_RESET' &&
+      connection?.answerStarted === false &&
+      connection.waitedMs < staleWindowMs;
     if (wasStale) this.#connect();
     else this.#handler.onError(error);
   }

@@ -19,6 +19,8 @@ interface AnswerRequest {
 
 /** More than any answer to a question of the gateway itself may have. */
 const maxAnswerBytes = 16 * 1024 * 1024;
+/** In chunks of one byte a list of them would take a hundred times their size. */
+const maxLoosePieces = 1024;
 
 /**
  * Sends a request and collects its answer, of any status.
@@ -74,6 +76,7 @@ class AnswerCollector implements ResponseHandler {
   #outcome: Outcome;
   #status = 0;
   #pieces: Buffer[] = [];
+  #loosePieces = 0;
   #size = 0;
 
   constructor(outcome: Outcome) {
@@ -86,9 +89,12 @@ class AnswerCollector implements ResponseHandler {
 
   onData(bytes: Buffer): void {
     this.#size += bytes.length;
-    if (this.#size > maxAnswerBytes) this.onTooLarge();
+    if (this.#size > maxAnswerBytes) return this.onTooLarge();
     // The bytes are a view of the socket's buffer.
-    else this.#pieces.push(Buffer.from(bytes));
+    this.#pieces.push(Buffer.from(bytes));
+    if (++this.#loosePieces < maxLoosePieces) return;
+    this.#pieces.push(Buffer.concat(this.#pieces.splice(-maxLoosePieces)));
+    this.#loosePieces = 0;
   }
 
   onReadEnd(): void {}

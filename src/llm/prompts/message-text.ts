@@ -7,15 +7,25 @@ export function arrayIn(body: JsonObject, name: string): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** The texts in what a message may contain: a string, or parts of which some have a member `text`. */
+/**
+ * The texts in what a message may contain: a string, or parts of which some have a member `text`. Results of tools, which
+ * clients write as well, contain the same again (`tool_result` of Messages, `toolResult` of Converse).
+ */
 export function textsIn(content: unknown): string[] {
+  return textsOf(content, (part) => textsOf(toolResultOf(part)?.['content'], () => []));
+}
+
+function textsOf(content: unknown, textsOfOther: (part: JsonObject) => string[]): string[] {
   if (typeof content === 'string') return [content];
   if (!Array.isArray(content)) return [];
-  const texts: string[] = [];
-  for (const part of content) {
-    if (isJsonObject(part) && typeof part['text'] === 'string') texts.push(part['text']);
-  }
-  return texts;
+  return content.filter(isJsonObject).flatMap((part) => {
+    return typeof part['text'] === 'string' ? [part['text']] : textsOfOther(part);
+  });
+}
+
+function toolResultOf(part: JsonObject): JsonObject | null {
+  if (part['type'] === 'tool_result') return part;
+  return isJsonObject(part['toolResult']) ? part['toolResult'] : null;
 }
 
 /** A message of these texts; none if there are none. */

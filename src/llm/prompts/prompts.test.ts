@@ -32,6 +32,33 @@ const readings: readonly [
     },
     [{ role: 'developer', text: 'd' }, user('a b'), { role: 'tool', text: 'result' }],
   ],
+  [
+    'results of tools, in blocks or as a string',
+    'anthropic-messages',
+    {
+      messages: [
+        {
+          role: 'user',
+          content: [
+            { type: 'tool_result', tool_use_id: 't', content: [{ type: 'text', text: 'a' }, { type: 'image' }] },
+            { type: 'tool_result', tool_use_id: 'u', content: 'b' },
+            { type: 'tool_use', input: { text: 'not this' } },
+          ],
+        },
+      ],
+    },
+    [user('a b')],
+  ],
+  [
+    'results of tools',
+    'bedrock-converse',
+    {
+      messages: [
+        { role: 'user', content: [{ toolResult: { toolUseId: 't', content: [{ text: 'a' }, { json: {} }] } }] },
+      ],
+    },
+    [user('a')],
+  ],
   ['messages that are no array', 'openai-chat', { messages: { role: 'user', content: 'a' } }, []],
   [
     'messages of any shape',

@@ -5,13 +5,15 @@ import { isOpenaiErrorEvent, renderOpenaiError, renderOpenaiErrorEvent } from '.
 import { readOpenaiUsage } from './openai-usage.ts';
 import type { Protocol } from './protocol.ts';
 
+/** Anthropic's SDK asks there what a prompt would cost: sent on as a chat, the answer would be paid for and be wrong. */
+export const countTokensPath = '/messages/count_tokens';
+
 /** OpenAI Chat Completions, spoken by most providers. https://platform.openai.com/docs/api-reference/chat */
 export const openaiChat: Protocol = {
   name: 'openai-chat',
   keepsRequestLine: false,
 
-  // Anthropic's SDK asks there what a prompt would cost: sent on as a chat, the answer would be paid for and be wrong.
-  matches: (path, body) => isJsonContainer(body['messages']) && !path.endsWith('/messages/count_tokens'),
+  matches: (path, body) => isJsonContainer(body['messages']) && !path.endsWith(countTokensPath),
   isStreaming: (body) => body['stream'] === true,
   modelInPath: null,
   prepareStream(body) {

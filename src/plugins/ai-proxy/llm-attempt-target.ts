@@ -3,6 +3,8 @@ import type { ResponseHead } from '../../http/response-head.ts';
 import type { UnsignedRequest } from '../../llm/auth/request-signer.ts';
 import { upstreamTarget } from '../../llm/endpoint.ts';
 import { listedNames } from '../../llm/header-rules.ts';
+import { isJsonContainer } from '../../llm/json.ts';
+import { countTokensPath } from '../../llm/protocols/openai-chat.ts';
 import { shapeBody, type ShapedBody } from '../../llm/request-body.ts';
 import { convertedFields, requestHeaderLines } from '../../llm/request-headers.ts';
 import type { LlmTarget } from '../../llm/target.ts';
@@ -89,6 +91,7 @@ export class LlmAttemptTarget implements Target {
 
   #draft(ctx: RequestContext): Draft | WeirError {
     const { endpoint, bodyRules, provider } = this.#instance.target;
+    if (this.#becomesChat()) return this.#unsupported();
     const translation = translate(this.#request, provider);
     if (translation instanceof WeirError) return translation;
     const { protocol, body } = translation;
@@ -99,6 +102,26 @@ export class LlmAttemptTarget implements Target {
     if (target instanceof WeirError) return target;
     const method = protocol.keepsRequestLine ? ctx.method : 'POST';
     return { translation, shaped, unsigned: { method, target, host: endpoint.hostHeader, body: shaped.bytes } };
+  }
+
+  /**
+   * A request to count tokens passes through, which an endpoint with a path would make a chat: one that no guard, limit
+   * or log has seen as such.
+   */
+  #becomesChat(): boolean {
+    const { protocol, body } = this.#request;
+    const { path } = this.#instance.target.endpoint;
+    const isElsewhere = path !== null && !path.endsWith(countTokensPath);
+    return protocol.keepsRequestLine && isElsewhere && isJsonContainer(body.outline['messages']);
+  }
+
+  #unsupported(): WeirError {
+    const { name, protocols } = this.#instance.target.provider;
+    return new WeirError('LLM_PROTOCOL_UNSUPPORTED', [
+      name,
+      this.#request.protocol.name,
+      Object.keys(protocols).join(', '),
+    ]);
   }
 
   /** @param credentialLines - Those of the signer. */

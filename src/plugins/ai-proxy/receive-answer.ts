@@ -3,7 +3,7 @@ import { AwsEventStream, ConvertedSseStream, SseStream } from '../../llm/framing
 import { StreamObserver } from '../../llm/framing/tap.ts';
 import { listedNames } from '../../llm/header-rules.ts';
 import type { Protocol } from '../../llm/protocols/protocol.ts';
-import { convertedResponseFields, responseFields } from '../../llm/response-headers.ts';
+import { convertedResponseFields, responseFields, withoutArguments } from '../../llm/response-headers.ts';
 import type { LlmTarget } from '../../llm/target.ts';
 import type { Reception } from '../../pipeline/target.ts';
 import type { AnswerNotes } from './answer-notes.ts';
@@ -26,7 +26,8 @@ interface AnswerParts {
 export function receiveAnswer(head: ResponseHead, parts: AnswerParts): Reception {
   const { target, protocol, translation, model, notes, capturesText } = parts;
   const { conversion } = translation;
-  const fields = responseFields(head.fields.flat, listedNames(head.fields.getCombined('connection')));
+  const forwarded = responseFields(head.fields.flat, listedNames(head.fields.getCombined('connection')));
+  const fields = withoutArguments(forwarded, target.endpoint.lockedArguments);
   const limits = { maxBytes: target.maxResponseBytes, maxDurationMs: target.maxStreamDurationMs };
   const settings = { notes, limits, flushIntervalMs: target.flushIntervalMs };
   const framing = framingOf(head);

@@ -1,7 +1,7 @@
 import { WeirError } from '../../base/errors.ts';
 import type { Conversion } from '../../llm/converters/converter.ts';
 import { observeBody } from '../../llm/framing/tap.ts';
-import { isJsonObject, parseJson, type JsonObject } from '../../llm/json.ts';
+import { isJsonObject, parseJsonObject, type JsonObject } from '../../llm/json.ts';
 import type { Protocol } from '../../llm/protocols/protocol.ts';
 import type { Ending, Reception, ReceptionLimits } from '../../pipeline/target.ts';
 import type { AnswerNotes } from './answer-notes.ts';
@@ -64,7 +64,7 @@ export function convertAnswer(
 ): Buffer | WeirError {
   const isSuccess = status < 300;
   const compressed = coding === null ? null : `it is compressed (${coding}), which was not asked for`;
-  const answer = compressed === null ? parseAnswer(received) : null;
+  const answer = compressed === null ? parseJsonObject(received.toString()) : null;
   if (answer === null && isSuccess) return new WeirError('UPSTREAM_ANSWER', [compressed ?? 'it is no JSON object']);
   const reason =
     compressed === null ? reasonOf(received, status) : `the provider answered with status ${status}; ${compressed}`;
@@ -73,15 +73,6 @@ export function convertAnswer(
   const { error } = converted;
   if (isSuccess && isJsonObject(error)) return new WeirError('UPSTREAM_ANSWER', [String(error['message'])]);
   return encode(converted);
-}
-
-function parseAnswer(received: Buffer): JsonObject | null {
-  try {
-    const value = parseJson(received.toString());
-    return isJsonObject(value) ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 /** Proxies in front of a provider answer with text. */
