@@ -8,8 +8,12 @@ import { runWrk, type WrkResult } from './load/wrk.ts';
 import type { Peer, Target } from './peers/peer.ts';
 import { coreBusyMicros, cpuMicros } from './rig/usage.ts';
 
+/**
+ * On a core that it shares with its own compiler Node takes 4 to 8 seconds of load to its final speed, and costs three times as
+ * much in the first; gateways run for weeks.
+ */
 function warmUpSeconds({ quick }: Bench): number {
-  return quick ? 0.5 : 2;
+  return quick ? 0.5 : 8;
 }
 
 /** Any of the clients' results, with the CPU time that the gateway used meanwhile; NaN where there is none to read. */
