@@ -242,8 +242,10 @@ for (const { name, provider, mock, lost } of sides) {
           'retry-after': '3',
           'request-id': 'req_2',
         });
-        for (const asking of [client.messages.create(ask), client.messages.stream(ask).finalMessage()]) {
-          const error = await failure(asking);
+        // One after the other: a call that fails while the test still waits for the first would be an unhandled rejection.
+        const callers = [() => client.messages.create(ask), () => client.messages.stream(ask).finalMessage()];
+        for (const caller of callers) {
+          const error = await failure(caller());
           assert.ok(error instanceof kind, error.constructor.name);
           assert.deepEqual([error.status, error.type, error.apiMessage], [status, type, 'of the provider']);
           assert.deepEqual([error.requestID, error.headers?.get('retry-after')], ['req_2', '3']);
