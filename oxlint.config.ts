@@ -7,9 +7,11 @@ import { defineConfig, type OxlintOverride } from 'oxlint';
 const rooms = [
   'base',
   'schema',
+  'shared-memory',
   'http',
   'router',
   'upstream',
+  'rate-limit',
   'cloud-auth',
   'secret-manager',
   'config',

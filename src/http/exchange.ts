@@ -74,6 +74,7 @@ export class Exchange {
   #bodyWaiter: { resolve: (body: Buffer) => void; reject: (error: WeirError) => void } | null = null;
   #continueOwed: boolean;
 
+  #addedFields: string[] | null = null;
   #pendingHead = '';
   #chunked = false;
   #bodyAllowed = true;
@@ -194,6 +195,12 @@ export class Exchange {
 
   // ---- answer -------------------------------------------------------------------------------------------------------
 
+  /** Puts a field into the answer, whoever gives that; it replaces fields of the same name. No effect once it was begun. */
+  setField(name: string, value: string): void {
+    this.#addedFields = withoutField(this.#addedFields ?? [], name);
+    this.#addedFields.push(name, value);
+  }
+
   /**
    * Sends a whole answer in one write.
    *
@@ -214,8 +221,9 @@ export class Exchange {
    * @param length - Size of the body in bytes when known; otherwise it is chunked, or ends with the connection for
    *   an HTTP/1.0 client.
    */
-  begin(status: number, fields: readonly string[], length?: number): void {
+  begin(status: number, givenFields: readonly string[], length?: number): void {
     if (this.#ended || this.status !== 0) return;
+    const fields = this.#addedFields === null ? givenFields : withFields(givenFields, this.#addedFields);
     this.status = status;
     this.sentFields = fields;
     const { head, connection } = this;
@@ -306,6 +314,17 @@ export class Exchange {
 }
 
 const emptyBody = Buffer.alloc(0);
+
+function withFields(fields: readonly string[], added: readonly string[]): readonly string[] {
+  let kept = fields;
+  for (let i = 0; i < added.length; i += 2) kept = withoutField(kept, added[i] ?? '');
+  return [...kept, ...added];
+}
+
+function withoutField(fields: readonly string[], name: string): string[] {
+  const lowerCaseName = name.toLowerCase();
+  return fields.filter((_, i) => fields[i - (i % 2)]?.toLowerCase() !== lowerCaseName);
+}
 
 function wantsKeepAlive(head: RequestHead): boolean {
   const connection = head.fields.getCombined('connection');

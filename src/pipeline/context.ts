@@ -10,6 +10,8 @@ import type { Target } from './target.ts';
 
 /** One try at one upstream, for the log. Times in milliseconds; undefined: it did not come to that. */
 export interface AttemptRecord {
+  /** Name of the instance. */
+  readonly target: string;
   /** `ip:port`, or host:port when no connection was made. */
   address: string;
   /** 0 when no answer came. */
@@ -34,6 +36,14 @@ export interface LlmCall {
   usage: Usage;
   hasToolCalls: boolean;
   responseText: string | null;
+}
+
+/** The token limits of a route, as the balancing of its instances needs them. */
+export interface TokenQuota {
+  /** Whether an instance has a token left. Consumes nothing. */
+  hasRoom(ctx: RequestContext, instance: string): boolean | Promise<boolean>;
+  /** Another instance is tried in place of the one that was chosen first: the client is told that one's limit. */
+  switchTo(ctx: RequestContext, instance: string): void;
 }
 
 /** Facts of the matched route that plugins and logs may ask for. */
@@ -84,6 +94,8 @@ export class RequestContext implements RequestView {
   /** What a plugin chose; null: nobody did. */
   target: Target | null = null;
   llm: LlmCall | null = null;
+  /** Set in the phase `rewrite` where token limits are configured; who chooses an instance asks it. */
+  tokenQuota: TokenQuota | null = null;
   /** What loggers add to their entries about an LLM call. Written in the log phase, before theirs; null: nothing was asked for. */
   llmLog: LlmLogParts | null = null;
   /** The beginning of the answer's body, when a logger of the route asks for it. */

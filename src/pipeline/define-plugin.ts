@@ -28,6 +28,8 @@ export interface PluginHooks {
 
 /** The parts of the worker that plugins may use. */
 export interface PluginEnv {
+  /** The resource in whose `plugins` the configuration stands: `routes/1`. What outlives a change of it is kept under this name. */
+  readonly owner: string;
   readonly pools: Pools;
   /** Where LLM calls are logged; null: loggers of the route do that. */
   readonly llmLog: Pick<LlmLog, 'write'> | null;

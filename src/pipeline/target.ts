@@ -10,14 +10,32 @@ export interface Target {
   /** The instance: `ai-proxy-openai`. */
   readonly name: string;
   /**
-   * Builds the request of one attempt from the client's own; a Reply when that is impossible. A Promise only where
+   * Builds the request of one attempt from the client's own; a WeirError when that is impossible. A Promise only where
    * something has to be waited for, such as a token.
    */
-  prepare(ctx: RequestContext): OutgoingRequest | Reply | Promise<OutgoingRequest | Reply>;
+  prepare(ctx: RequestContext): OutgoingRequest | WeirError | Promise<OutgoingRequest | WeirError>;
   /** Decides, before the first byte is relayed, how the answer is read. */
   receive(ctx: RequestContext, head: ResponseHead): Reception;
-  /** The answer to a failure before anything was sent to the client. */
-  errorReply(ctx: RequestContext, error: WeirError): Reply;
+  /**
+   * Decides what follows a failure before anything was sent to the client.
+   *
+   * @returns The client's answer; null: there is another attempt to make, which {@link prepare} gives.
+   */
+  answerFailure(ctx: RequestContext, failure: AttemptFailure): Reply | null | Promise<Reply | null>;
+}
+
+/** How an attempt ended after which the client still has nothing. */
+export interface AttemptFailure {
+  /** What went wrong; null: the upstream has answered, with a status for which its answer was held back. */
+  readonly error: WeirError | null;
+  /** The answer that was held back. */
+  readonly answer: Reply | null;
+  /** The upstream's status, also of an answer that broke; 0: none came. */
+  readonly status: number;
+  /** `ip:port`, several after failures to connect, '' when it did not come to that. */
+  readonly address: string;
+  /** From the beginning of this attempt. */
+  readonly elapsedMs: number;
 }
 
 /** One attempt's request, ready for the wire. */
@@ -35,9 +53,10 @@ export interface OutgoingRequest {
 export interface Reception {
   /**
    * `stream`: written on as it comes, the head with the first byte. `whole`: collected, then written in one piece.
-   * `pass`: written on as it comes, nobody looks at it.
+   * `pass`: written on as it comes, nobody looks at it. `held`: collected, and not written before
+   * {@link Target.answerFailure} has decided that there is no other attempt.
    */
-  readonly gear: 'stream' | 'whole' | 'pass';
+  readonly gear: 'stream' | 'whole' | 'pass' | 'held';
   /** Field lines for the client: name, value, … */
   readonly fields: readonly string[];
   /** 0: every read is written at once; otherwise reads are collected for this long. */
@@ -64,7 +83,7 @@ export interface Reception {
 export interface ReceptionLimits {
   /** Size of the body. */
   readonly maxBytes: number | null;
-  /** Of a stream, from the beginning of the attempt. */
+  /** Of a stream or an answer that is held, from the beginning of the attempt. */
   readonly maxDurationMs: number | null;
 }
 

@@ -1,7 +1,9 @@
 import { WeirError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
 import type { ResponseHead } from '../http/response-head.ts';
 import type { AttemptRecord, RequestContext } from '../pipeline/context.ts';
-import type { Ending, OutgoingRequest, Reception, Target } from '../pipeline/target.ts';
+import type { Reply } from '../pipeline/reply.ts';
+import type { AttemptFailure, Ending, OutgoingRequest, Reception, Target } from '../pipeline/target.ts';
 import type { ResponseHandler } from '../upstream/connection.ts';
 import type { UpstreamCall } from '../upstream/pool.ts';
 
@@ -12,18 +14,26 @@ const maxUncopiedBytes = 16 * 1024;
 const maxLoosePieces = 1024;
 const nothing = Buffer.alloc(0);
 
+export interface AttemptParts {
+  readonly target: Target;
+  readonly outgoing: OutgoingRequest;
+  /** For what goes wrong with the upstream. */
+  readonly log: Log;
+}
+
 /**
  * One try at one upstream: sends the request, relays the answer to the client and keeps the record of it.
  * Nothing is sent to the client before the upstream's head is here, so until then another attempt can still be made.
  */
 export class Attempt implements ResponseHandler {
   readonly record: AttemptRecord;
-  /** What went wrong with the upstream, also when the client already had a part of the answer by then. */
-  failure: WeirError | null = null;
 
   #ctx: RequestContext;
   #target: Target;
   #outgoing: OutgoingRequest;
+  #log: Log;
+  // What went wrong with the upstream, also when the client already had a part of the answer by then.
+  #failure: WeirError | null = null;
   #startedAt = performance.now();
   #call: UpstreamCall | null = null;
   #status = 0;
@@ -39,13 +49,15 @@ export class Attempt implements ResponseHandler {
   #flushTimer: NodeJS.Timeout | null = null;
   #maxBytes = Infinity;
   #durationTimer: NodeJS.Timeout | null = null;
-  #resolve: (failure: WeirError | null) => void = () => {};
+  #resolve: (failure: AttemptFailure | null) => void = () => {};
 
-  constructor(ctx: RequestContext, target: Target, outgoing: OutgoingRequest) {
+  constructor(ctx: RequestContext, { target, outgoing, log }: AttemptParts) {
     this.#ctx = ctx;
     this.#target = target;
     this.#outgoing = outgoing;
+    this.#log = log;
     this.record = {
+      target: target.name,
       address: outgoing.host,
       status: 0,
       connectMs: undefined,
@@ -55,12 +67,12 @@ export class Attempt implements ResponseHandler {
     };
   }
 
-  /** @returns Null when the client has its answer (or is gone); the error when nothing was sent to it yet. */
-  run(): Promise<WeirError | null> {
+  /** @returns Null when the client has its answer; the failure when nothing was sent to it yet. */
+  run(): Promise<AttemptFailure | null> {
     const { exchange } = this.#ctx;
-    if (exchange.aborted) return Promise.resolve(new WeirError('CLIENT_CLOSED_REQUEST'));
     return new Promise((resolve) => {
       this.#resolve = resolve;
+      if (exchange.aborted) return this.#settle(new WeirError('CLIENT_CLOSED_REQUEST'));
       exchange.onAbort = () => this.#onClientGone();
       exchange.onDrain = () => this.#call?.resume();
       exchange.onCut = () => this.#onGatewayEnds();
@@ -103,17 +115,26 @@ export class Attempt implements ResponseHandler {
     this.#piece = null;
     this.#finishRecord();
     if (reception === null) return;
-    if (this.#gear === 'whole') {
+    if (this.#gear === 'whole' || this.#gear === 'held') {
       // A small answer that came in one read is never copied: its bytes are still in the socket's buffer.
       const body =
         this.#whole.length === 0 && last.length <= maxUncopiedBytes ? last : Buffer.concat([...this.#whole, last]);
       const ending = reception.onEnd(body);
       if (this.#endsInFailure(ending, nothing)) return;
+      if (this.#gear === 'held') {
+        // The connection may have another answer before this one is sent.
+        this.#settle(null, {
+          status: this.#status,
+          fields: reception.fields,
+          body: ending.body === last ? Buffer.from(last) : ending.body,
+        });
+        return;
+      }
       exchange.respond(this.#status, reception.fields, ending.body);
     } else {
       if (this.#gear === 'stream' && this.#lacksEvents()) {
-        this.failure = new WeirError('UPSTREAM_EMPTY_STREAM');
-        this.#settle(this.failure);
+        this.#failure = new WeirError('UPSTREAM_EMPTY_STREAM');
+        this.#settle(this.#failure);
         return;
       }
       const ending = reception.onEnd(null);
@@ -129,18 +150,18 @@ export class Attempt implements ResponseHandler {
   /** Notes what the answer says went wrong. @returns True when that is all there is to tell the client. */
   #endsInFailure({ body, failure }: Ending, last: Buffer): boolean {
     if (failure === null) return false;
-    this.failure = failure;
-    this.#ctx.errorCode = failure.code;
+    this.#failure = failure;
     const hasOutput = body.length + last.length + this.#held.length > 0 || this.#ctx.exchange.status !== 0;
-    if (!hasOutput) this.#settle(failure);
+    if (hasOutput) this.#ctx.errorCode = failure.code;
+    else this.#settle(failure);
     return !hasOutput;
   }
 
   onError(error: WeirError): void {
     const { exchange } = this.#ctx;
     // The rest of a read in which the answer was given up already.
-    if (this.failure !== null) return;
-    this.failure = error;
+    if (this.#failure !== null) return;
+    this.#failure = error;
     this.onReadEnd();
     this.#finishRecord();
     if (exchange.status === 0) {
@@ -169,7 +190,7 @@ export class Attempt implements ResponseHandler {
   /** @param moreFollows - More pieces of the same read: they leave in one write. */
   #putAway(bytes: Buffer, moreFollows: boolean): void {
     const intervalMs = this.#reception?.flushIntervalMs ?? 0;
-    if (this.#gear === 'whole') {
+    if (this.#gear === 'whole' || this.#gear === 'held') {
       this.#whole.push(Buffer.from(bytes));
       // As a list of views an answer in chunks of one byte would take a hundred times its size.
       if (++this.#loosePieces === maxLoosePieces) {
@@ -214,7 +235,7 @@ export class Attempt implements ResponseHandler {
         return this.#giveUp(new WeirError('UPSTREAM_RESPONSE_TOO_LARGE'));
       }
     }
-    if (maxDurationMs !== null && this.#gear === 'stream') {
+    if (maxDurationMs !== null && (this.#gear === 'stream' || this.#gear === 'held')) {
       const restMs = Math.max(0, maxDurationMs - this.#elapsed());
       this.#durationTimer = setTimeout(() => this.#giveUp(new WeirError('UPSTREAM_STREAM_TOO_LONG')), restMs);
     }
@@ -230,6 +251,7 @@ export class Attempt implements ResponseHandler {
     if (this.#reception?.isConverted === true) {
       return this.#giveUp(new WeirError('UPSTREAM_ANSWER', ['it is too large to be converted']));
     }
+    if (this.#gear === 'held') return this.#giveUp(new WeirError('UPSTREAM_RESPONSE_TOO_LARGE'));
     this.#gear = 'pass';
     for (const bytes of this.#whole) this.#relay(bytes);
     this.#whole = [];
@@ -266,13 +288,23 @@ export class Attempt implements ResponseHandler {
     return performance.now() - this.#startedAt;
   }
 
-  #settle(failure: WeirError | null): void {
+  /** @param answer - What was held back. Neither error nor answer: the client has its answer. */
+  #settle(error: WeirError | null, answer: Reply | null = null): void {
     const { exchange } = this.#ctx;
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
     if (this.#durationTimer !== null) clearTimeout(this.#durationTimer);
     exchange.onAbort = null;
     exchange.onDrain = null;
     exchange.onCut = null;
-    this.#resolve(failure);
+    if (this.#failure !== null) this.#logFailure(this.#failure);
+    if (error === null && answer === null) return this.#resolve(null);
+    const { status, address } = this.record;
+    this.#resolve({ error, answer, status, address, elapsedMs: this.#elapsed() });
+  }
+  #logFailure({ code, message, cause }: WeirError): void {
+    const ctx = this.#ctx;
+    const facts = { code, request_id: ctx.id, route_id: ctx.route?.id, target: this.#target.name };
+    if (code === 'INTERNAL') this.#log.error(message, { ...facts, error: cause });
+    else this.#log.warn(message, facts);
   }
 }

@@ -6,9 +6,10 @@ import { BodyCapture } from '../pipeline/body-capture.ts';
 import { RequestContext } from '../pipeline/context.ts';
 import { refusal, type Reply } from '../pipeline/reply.ts';
 import { runSteps } from '../pipeline/run.ts';
+import type { AttemptFailure, Target } from '../pipeline/target.ts';
 import { normalizePath } from '../router/normalize-path.ts';
 import type { CompiledRoute, Snapshot } from '../snapshot/snapshot.ts';
-import { Attempt } from './attempt.ts';
+import { Attempt, type AttemptParts } from './attempt.ts';
 
 /** What the data plane of one worker serves with. */
 export interface Gateway {
@@ -70,27 +71,39 @@ async function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway
   const early = stepped instanceof Promise ? await stepped : stepped;
   if (early !== undefined) return early;
 
-  const { target } = ctx;
-  if (target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
-  const prepared = target.prepare(ctx);
-  const outgoing = prepared instanceof Promise ? await prepared : prepared;
-  if (!('pool' in outgoing)) return outgoing;
+  if (ctx.target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
+  return callTarget(ctx, ctx.target, gateway.log);
+}
+
+/** Makes attempts until one has answered the client (undefined), or the target knows no other. */
+async function callTarget(ctx: RequestContext, target: Target, log: Log): Promise<Reply | undefined> {
+  for (;;) {
+    const prepared = target.prepare(ctx);
+    const outgoing = prepared instanceof Promise ? await prepared : prepared;
+    const failure =
+      outgoing instanceof WeirError ? unsent(outgoing) : await startAttempt(ctx, { target, outgoing, log });
+    if (failure === null || ctx.exchange.aborted) return undefined;
+    const answered = target.answerFailure(ctx, failure);
+    const reply = answered instanceof Promise ? await answered : answered;
+    if (reply === null) continue;
+    ctx.errorCode ??= failure.error?.code ?? null;
+    return reply;
+  }
+}
+
+function startAttempt(ctx: RequestContext, parts: AttemptParts): Promise<AttemptFailure | null> {
+  const { outgoing } = parts;
   ctx.upstreamScheme = outgoing.scheme;
   ctx.upstreamHost = outgoing.host;
   ctx.upstreamUri = outgoing.uri;
-
-  const attempt = new Attempt(ctx, target, outgoing);
+  const attempt = new Attempt(ctx, parts);
   ctx.attempts.push(attempt.record);
-  const unanswered = await attempt.run();
-  if (attempt.failure !== null) {
-    const { code, message, cause } = attempt.failure;
-    const facts = { code, request_id: ctx.id, route_id: route.id, target: target.name };
-    if (code === 'INTERNAL') gateway.log.error(message, { ...facts, error: cause });
-    else gateway.log.warn(message, facts);
-  }
-  if (unanswered === null || ctx.exchange.aborted) return undefined;
-  ctx.errorCode = unanswered.code;
-  return target.errorReply(ctx, unanswered);
+  return attempt.run();
+}
+
+/** The request could not even be built. */
+function unsent(error: WeirError): AttemptFailure {
+  return { error, answer: null, status: 0, address: '', elapsedMs: 0 };
 }
 
 function checkDeclaredSize(ctx: RequestContext): void {

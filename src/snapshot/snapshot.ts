@@ -21,7 +21,8 @@ export interface Snapshot {
 
 export interface SnapshotOptions {
   readonly findPlugin: (name: string) => Plugin | undefined;
-  readonly env: PluginEnv;
+  /** What plugins may use, but for their owner. */
+  readonly env: Omit<PluginEnv, 'owner'>;
   readonly routerMode: RouterMode;
   /** Outlives compilers, so that a reload fetches no secret anew. */
   readonly secrets: SecretCache;
@@ -72,7 +73,12 @@ export class SnapshotCompiler {
     try {
       const { findPlugin, env, routerMode, secrets } = this.#options;
       const configurationLog = withFields(env.configurationLog, { route_id: resource.id });
-      const pipeline = compilePipeline(route.plugins ?? {}, findPlugin, { ...env, configurationLog }, secrets);
+      const pipeline = compilePipeline(
+        route.plugins ?? {},
+        findPlugin,
+        { ...env, owner: `routes/${resource.id}`, configurationLog },
+        secrets,
+      );
       const entry = {
         id: resource.id,
         value: { id: resource.id, name: route.name ?? '', pipeline },

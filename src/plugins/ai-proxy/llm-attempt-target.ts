@@ -11,14 +11,13 @@ import type { LlmTarget } from '../../llm/target.ts';
 import { noUsage } from '../../llm/usage.ts';
 import type { LlmCall, RequestContext } from '../../pipeline/context.ts';
 import { refusal, type Reply } from '../../pipeline/reply.ts';
-import type { OutgoingRequest, Reception, Target } from '../../pipeline/target.ts';
+import type { AttemptFailure, OutgoingRequest, Reception, Target } from '../../pipeline/target.ts';
 import type { PoolUse } from '../../upstream/connection.ts';
 import type { Pool } from '../../upstream/pool.ts';
 import { AnswerNotes } from './answer-notes.ts';
 import type { LlmRequest } from './llm-request.ts';
 import { loggedUri } from './logged-uri.ts';
 import { receiveAnswer } from './receive-answer.ts';
-import { refuseClient } from './refuse-client.ts';
 import { translate, type Translation } from './translation.ts';
 
 /** A provider of one route with the parts of this worker that calls to it use. Made when configuration changes. */
@@ -64,17 +63,17 @@ export class LlmAttemptTarget implements Target {
     return this.#request.protocol.requestMessages(this.#request.body.json);
   }
 
-  prepare(ctx: RequestContext): OutgoingRequest | Reply | Promise<OutgoingRequest | Reply> {
+  prepare(ctx: RequestContext): OutgoingRequest | WeirError | Promise<OutgoingRequest | WeirError> {
     const { signer } = this.#instance.target;
     const draft = this.#draft(ctx);
-    if (draft instanceof WeirError) return refusal(ctx, draft);
+    if (draft instanceof WeirError) return draft;
     if (signer === null) return this.#send(ctx, draft, '');
     try {
       const lines = signer.sign(draft.unsigned);
       if (typeof lines === 'string') return this.#send(ctx, draft, lines);
-      return lines.then((late) => this.#send(ctx, draft, late)).catch((error: unknown) => refuseClient(ctx, error));
+      return lines.then((late) => this.#send(ctx, draft, late)).catch(knownError);
     } catch (error) {
-      return refuseClient(ctx, error);
+      return knownError(error);
     }
   }
 
@@ -84,7 +83,11 @@ export class LlmAttemptTarget implements Target {
     return receiveAnswer(head, { ...this.#sent, target, capturesText, protocol: this.#request.protocol });
   }
 
-  errorReply(_ctx: RequestContext, error: WeirError): Reply {
+  /** There is no other instance. */
+  answerFailure(ctx: RequestContext, { error, answer }: AttemptFailure): Reply {
+    if (answer !== null) return answer;
+    if (error === null) throw new Error('a failure of which nothing is known');
+    if (this.#sent === null) return refusal(ctx, error);
     const { contentType, body } = this.#request.protocol.renderError(error);
     return { status: error.status, fields: ['Content-Type', contentType], body };
   }
@@ -156,4 +159,10 @@ function startCall(shaped: ShapedBody): LlmCall {
     hasToolCalls: false,
     responseText: null,
   };
+}
+
+/** What is known to go wrong; anything else is a fault and goes on as one. */
+function knownError(error: unknown): WeirError {
+  if (error instanceof WeirError) return error;
+  throw error;
 }

@@ -1,0 +1,24 @@
+import type { RequestView } from '../../router/request-view.ts';
+
+/** What is chosen from: an instance of an AI route, or a node of an upstream. */
+export interface Candidate {
+  /** Unique among the candidates; what a hash ring is built from. */
+  readonly name: string;
+  /** A whole number of at least 0; relative to the others. 0: gets nothing while others have more. */
+  readonly weight: number;
+}
+
+/** Spreads requests over candidates. Compiled when configuration changes. */
+export interface Balancer {
+  /** Begins the choice for one request. A Promise only where something has to be asked first. */
+  begin(view: RequestView): Picker | Promise<Picker>;
+}
+
+/** The choice for one request: the first, and others after failures. */
+export interface Picker {
+  /**
+   * @param excluded - Indexes of candidates that cannot be used, or were tried already.
+   * @returns The index of a candidate; -1: all are excluded.
+   */
+  next(excluded: ReadonlySet<number>): number;
+}
