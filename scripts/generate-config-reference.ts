@@ -90,6 +90,9 @@ const formatNames = {
   cidr: 'address or range',
   'real-ip-source': 'address, range or `unix:`',
   'host-port': '`host:port`',
+  'etcd-url': 'URL',
+  'etcd-prefix': 'string',
+  'aes-key': 'string',
 };
 
 function escapeCell(text: string): string {

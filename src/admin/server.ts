@@ -4,12 +4,14 @@ import { compileIpMatcher } from '../base/ip.ts';
 import type { Log } from '../base/log.ts';
 import type { PluginCatalogue } from '../config/plugin-catalogue.ts';
 import type { ResourceDefinition } from '../config/resource.ts';
+import type { StandaloneConfigs } from '../config/store/standalone-api.ts';
 import { StoreError, type WritableStore } from '../config/store/store.ts';
 import { type AdminReply, AdminRefusal, type AdminRequest } from './admin-reply.ts';
 import { type AdminKey, createAuthorizer } from './authorize.ts';
 import { createCrud } from './crud.ts';
 import { readJsonBody } from './request-body.ts';
 import { createPluginsEndpoint, createSchemaEndpoint } from './schema-endpoints.ts';
+import { registerStandaloneConfigs } from './standalone-configs.ts';
 
 /** What a reload of the configuration may change. */
 export interface AdminSettings {
@@ -23,6 +25,8 @@ export interface AdminSettings {
 
 export interface AdminServerOptions extends AdminSettings {
   readonly store: WritableStore;
+  /** The configuration as a whole, when that is how this gateway takes it: then `/apisix/admin/configs` is served. */
+  readonly configs?: StandaloneConfigs | undefined;
   readonly catalogue: PluginCatalogue;
   readonly resources: readonly ResourceDefinition[];
   /** Checks a `vars` expression: `null`, or what is wrong. */
@@ -79,13 +83,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     app.route({
       url,
       method: methods,
-      onRequest: async (request) => {
-        const { method, headers } = request;
-        const refusal = gate.authorize({ method, headers, query: queryOf(request) });
-        if (refusal === null) return;
-        log.warn('the Admin API refused a request', { client: request.ip, method, reason: refusal });
-        throw new AdminRefusal(401, 'failed to check token', { description: refusal });
-      },
+      onRequest: authorize,
       handler: async (request, reply) => {
         reply.header('X-API-VERSION', 'v3');
         const [resource = '', ...path] = segmentsOf(request);
@@ -97,9 +95,21 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     });
   }
 
+  if (options.configs)
+    registerStandaloneConfigs(app, { url: `${prefix}/configs`, configs: options.configs, authorize });
+
+  async function authorize(request: FastifyRequest): Promise<void> {
+    const { method, headers } = request;
+    const refusal = gate.authorize({ method, headers, query: queryOf(request) });
+    if (refusal === null) return;
+    log.warn('the Admin API refused a request', { client: request.ip, method, reason: refusal });
+    throw new AdminRefusal(401, 'failed to check token', { description: refusal });
+  }
+
   function toReply(error: unknown, request: FastifyRequest): AdminReply {
     if (error instanceof AdminRefusal) return error.toReply();
     const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof StoreError && error.code === 'read-only') return new AdminRefusal(405, message).toReply();
     if (error instanceof StoreError) {
       log.error('the Admin API could not write to the store', { error: message });
       return new AdminRefusal(503, message).toReply();

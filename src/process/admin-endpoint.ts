@@ -1,6 +1,7 @@
 import { type AdminServer, type AdminServerOptions, type AdminSettings, createAdminServer } from '../admin/server.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import type { NodeListen } from '../config/static/listen.ts';
+import { servesAdmin } from '../config/static/role.ts';
 import { ListenError } from './listen-probe.ts';
 
 /** A client of the Admin API that never finishes must not hold up the end of the gateway. */
@@ -23,7 +24,7 @@ export class AdminEndpoint {
     return this.#bound;
   }
 
-  /** Opens it where `deployment.admin.admin_listen` says, unless `apisix.enable_admin` is false. @throws ListenError */
+  /** Opens it where `deployment.admin.admin_listen` says, unless this gateway has none. @throws ListenError */
   async open(config: GatewayConfig): Promise<void> {
     const wanted = wantedAddress(config);
     this.#wanted = wanted;
@@ -62,8 +63,8 @@ export class AdminEndpoint {
   }
 }
 
-function wantedAddress({ apisix, deployment }: GatewayConfig): NodeListen | null {
-  return apisix.enable_admin ? deployment.admin.admin_listen : null;
+function wantedAddress(config: GatewayConfig): NodeListen | null {
+  return servesAdmin(config) ? config.deployment.admin.admin_listen : null;
 }
 
 function isSame(a: NodeListen | null, b: NodeListen | null): boolean {

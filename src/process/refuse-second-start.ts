@@ -1,6 +1,6 @@
 import { CommandError } from './command-error.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
-import { toNodeListens } from '../config/static/listen.ts';
+import { clientListens, servesAdmin } from '../config/static/role.ts';
 import type { GatewayPaths } from './configuration.ts';
 import { ListenError, probeListenAddress } from './listen-probe.ts';
 import { findRunningGateway } from './pid-file.ts';
@@ -15,10 +15,10 @@ import { findRunningGateway } from './pid-file.ts';
 export async function refuseSecondStart({ prefix, pidFile }: GatewayPaths, config: GatewayConfig): Promise<void> {
   const running = findRunningGateway(pidFile);
   const other = running && `a gateway with pid ${running.pid} runs on this prefix, \`weir stop -p ${prefix}\` ends it`;
-  const listens = toNodeListens(config.apisix.node_listen);
+  const listens = clientListens(config);
   try {
     for (const address of listens) await probeListenAddress(address);
-    if (config.apisix.enable_admin) await probeListenAddress(config.deployment.admin.admin_listen);
+    if (servesAdmin(config)) await probeListenAddress(config.deployment.admin.admin_listen);
   } catch (error) {
     if (error instanceof ListenError && other) throw new CommandError(`${error.message} (${other})`, { cause: error });
     throw error;

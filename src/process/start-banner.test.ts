@@ -28,8 +28,13 @@ test('colour changes nothing but the colour', () => {
   assert.equal(stripVTControlCharacters(coloured), plain);
 });
 
+test('a control plane says that it has no data plane', () => {
+  const [first] = formatStartBanner({ ...banner, dataPlane: [] }, false).split('\n');
+  assert.match(first ?? '', /data plane +off \(deployment.role is control_plane\)$/);
+});
+
 for (const [what, admin, expected] of [
-  ['off', null, 'Admin API  off (apisix.enable_admin is false)'],
+  ['off', null, 'Admin API  off (apisix.enable_admin is false, or deployment.role is data_plane)'],
   ['open to everybody', { ip: '::1', port: 1, allowed: null }, 'Admin API  http://[::1]:1  (allowed: everybody)'],
   ['closed to all', { ip: '::1', port: 1, allowed: [] }, 'Admin API  http://[::1]:1  (allowed: nobody)'],
 ] as const) {

@@ -4,7 +4,7 @@ import type { NodeListen } from '../config/static/listen.ts';
 
 export interface StartBanner {
   readonly version: string;
-  /** Where it really listens. */
+  /** Where it really listens; nowhere for a control plane. */
   readonly dataPlane: readonly NodeListen[];
   readonly workers: number;
   /** `null` when the Admin API is off. */
@@ -23,15 +23,16 @@ export function formatStartBanner(banner: StartBanner, colour: boolean): string 
     `${head}  ${paint('dim', label.padEnd(11))}${rest}`;
   const workers = banner.workers === 1 ? '1 worker' : `${banner.workers} workers`;
   const urls = banner.dataPlane.map((address) => paint('cyan', formatUrl(address))).join(', ');
+  const dataPlane = urls === '' ? 'off (deployment.role is control_plane)' : `${urls}  (${workers})`;
   return [
-    line(paint('bold', program), 'data plane', `${urls}  (${workers})`),
+    line(paint('bold', program), 'data plane', dataPlane),
     line(indent, 'Admin API', formatAdmin(banner.admin, paint)),
     line(indent, 'logs', banner.logs.join(', ')),
   ].join('\n');
 }
 
 function formatAdmin(admin: StartBanner['admin'], paint: (style: 'cyan', text: string) => string): string {
-  if (!admin) return 'off (apisix.enable_admin is false)';
+  if (!admin) return 'off (apisix.enable_admin is false, or deployment.role is data_plane)';
   const allowed = admin.allowed === null ? 'everybody' : admin.allowed.join(', ') || 'nobody';
   return `${paint('cyan', formatUrl(admin))}  (allowed: ${allowed})`;
 }

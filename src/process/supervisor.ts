@@ -1,20 +1,21 @@
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { AdminEndpoint } from './admin-endpoint.ts';
 import type { PluginCatalogue } from '../config/plugin-catalogue.ts';
 import { resources } from '../config/resources.ts';
 import { type EnsuredAdminKey, ensureAdminKey } from '../config/static/admin-key.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
-import { listensCollide, type NodeListen, toNodeListens } from '../config/static/listen.ts';
+import { listensCollide, type NodeListen } from '../config/static/listen.ts';
 import type { LoadedConfig } from '../config/static/load.ts';
+import { clientListens, servesAdmin, servesClients } from '../config/static/role.ts';
 import { toMilliseconds } from '../config/static/size-and-time.ts';
-import { openEmbeddedStore } from '../config/store/embedded.ts';
 import type { ResourceChange, StoreState, WritableStore } from '../config/store/store.ts';
 import { ConfigurationMirror } from './configuration-mirror.ts';
 import { type AccessLogFormatCheck, type GatewayPaths, readConfiguration } from './configuration.ts';
 import { probeListenAddress } from './listen-probe.ts';
 import { claimPidFile } from './pid-file.ts';
 import { createGatewayLog, type GatewayLog } from '../observability/gateway-log.ts';
+import { type OpenedStore, openStore, warnAboutOtherStore } from './open-store.ts';
 import type { StartBanner } from './start-banner.ts';
 import { createWorkerPool, type WorkerPool } from './worker-pool.ts';
 
@@ -71,11 +72,11 @@ export class Supervisor {
     const { paths, loaded } = options;
     const log = openLog(paths, loaded.config);
     try {
-      const store = await openEmbeddedStore({ file: join(paths.prefix, 'data', 'weir.db'), log });
+      const opened = await openStore({ ...options.parts, config: loaded.config, prefix: paths.prefix, log });
       // Only now: two that start in the same instant would replace each other's file, and one process at most has the store.
       const pidFile = claimPidFile(paths.pidFile);
       process.once('exit', () => pidFile.release());
-      const supervisor = new Supervisor(options, { log, store, state: await store.load() });
+      const supervisor = new Supervisor(options, { log, opened, state: await opened.store.load() });
       try {
         await supervisor.#startAll();
         return supervisor;
@@ -91,8 +92,9 @@ export class Supervisor {
 
   private constructor(
     options: SupervisorOptions,
-    { log, store, state }: { log: GatewayLog; store: WritableStore; state: StoreState },
+    { log, opened, state }: { log: GatewayLog; opened: OpenedStore; state: StoreState },
   ) {
+    const { store, configs } = opened;
     this.#options = options;
     this.#log = log;
     this.#store = store;
@@ -107,7 +109,7 @@ export class Supervisor {
       names: () => catalogueOf(this.#config.plugins).names(),
     };
     const serverHeader = config.apisix.enable_server_tokens ? `Weir/${version}` : 'Weir';
-    this.#admin = new AdminEndpoint({ store, catalogue, resources, checkVars, log, serverHeader });
+    this.#admin = new AdminEndpoint({ store, configs, catalogue, resources, checkVars, log, serverHeader });
     store.watch((changes, revision) => this.#publish(changes, revision));
   }
 
@@ -171,7 +173,7 @@ export class Supervisor {
 
   async #startAll(): Promise<void> {
     this.#logNotices(this.#options.loaded);
-    const listens = toNodeListens(this.#config.apisix.node_listen);
+    const listens = clientListens(this.#config);
     await this.#startPool(this.#config, listens);
     await this.#admin.open(this.#config);
   }
@@ -206,6 +208,7 @@ export class Supervisor {
     const { paths, parts } = this.#options;
     const loaded = readConfiguration(paths, parts.checkAccessLogFormat);
     this.#logNotices(loaded);
+    warnAboutOtherStore(this.#log, this.#options.loaded.config, loaded.config);
     const { config } = this.#ensureKey(loaded.config);
     await this.#probeNewAddresses(config);
     await this.#reloadWorkers(config);
@@ -224,9 +227,9 @@ export class Supervisor {
   }
 
   /** What may fail comes first, so that a failure leaves everything as it was. */
-  async #probeNewAddresses({ apisix, deployment }: GatewayConfig): Promise<void> {
-    const listens = toNodeListens(apisix.node_listen);
-    const wanted = apisix.enable_admin ? [...listens, deployment.admin.admin_listen] : listens;
+  async #probeNewAddresses(config: GatewayConfig): Promise<void> {
+    const listens = clientListens(config);
+    const wanted = servesAdmin(config) ? [...listens, config.deployment.admin.admin_listen] : listens;
     const held = this.#admin.address ? [...this.#listens, this.#admin.address] : this.#listens;
     for (const address of wanted) {
       if (!held.some((own) => listensCollide(own, address))) await probeListenAddress(address);
@@ -235,8 +238,8 @@ export class Supervisor {
 
   async #reloadWorkers(config: GatewayConfig): Promise<void> {
     const old = this.#pool;
-    const wanted = toNodeListens(config.apisix.node_listen);
-    const sameListens = JSON.stringify(wanted) === JSON.stringify(toNodeListens(this.#config.apisix.node_listen));
+    const wanted = clientListens(config);
+    const sameListens = JSON.stringify(wanted) === JSON.stringify(clientListens(this.#config));
     const sameWorkers = sameListens && workerCount(config) === workerCount(this.#config);
     if (sameWorkers && (await old?.reconfigure(config))) return;
 
@@ -283,7 +286,10 @@ function openLog({ prefix }: GatewayPaths, { nginx_config }: GatewayConfig): Gat
   });
 }
 
-function workerCount({ nginx_config: { worker_processes } }: GatewayConfig): number {
+function workerCount(config: GatewayConfig): number {
+  // A control plane serves nobody; its one worker compiles what is configured, so that mistakes show in its log.
+  if (!servesClients(config)) return 1;
+  const { worker_processes } = config.nginx_config;
   return worker_processes === 'auto' ? availableParallelism() : worker_processes;
 }
 

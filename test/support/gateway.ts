@@ -201,7 +201,7 @@ function writeConfiguration(prefix: string, { config = {}, connectTo, workers = 
     },
     weir: { connect_to: connectTo ?? {}, shutdown_timeout: '2s' },
   };
-  mkdirSync(join(prefix, 'conf'));
+  mkdirSync(join(prefix, 'conf'), { recursive: true });
   writeFileSync(file, stringify(merge(base, config)));
 }
 

@@ -17,6 +17,7 @@ import { type Document, isMap, isScalar, isSeq, parseDocument, Scalar } from 'ya
 import { makeFolder } from '../../base/make-folder.ts';
 import { ConfigFileError } from './config-source.ts';
 import type { GatewayConfig } from './gateway-config.ts';
+import { servesAdmin } from './role.ts';
 
 export interface EnsuredAdminKey {
   /** The configuration with the key filled in. */
@@ -45,7 +46,7 @@ export function ensureAdminKey(options: {
 }): EnsuredAdminKey {
   const { file, prefix, config } = options;
   const { admin_key, admin_key_required } = config.deployment.admin;
-  if (!config.apisix.enable_admin || !admin_key_required || (admin_key[0] && admin_key[0].key !== '')) {
+  if (!servesAdmin(config) || !admin_key_required || (admin_key[0] && admin_key[0].key !== '')) {
     return { config, generated: null, warning: null };
   }
   const keyFile = join(prefix, 'data', 'admin.key');

@@ -1,9 +1,12 @@
 import { type ConfigPath, type ConfigSource, configError } from './config-source.ts';
 import type { GatewayConfig } from './gateway-config.ts';
 import { listensCollide, type NodeListen, toNodeListens } from './listen.ts';
+import { configProvider, servesAdmin, servesClients } from './role.ts';
 
 /** The admin key that APISIX published as its default for years. https://nvd.nist.gov/vuln/detail/CVE-2020-13945 */
 const publishedAdminKey = 'edd1c9f034335f136f87ad84b625c8f1';
+
+const keyringPath = ['apisix', 'data_encryption', 'keyring'];
 
 type Warn = (path: ConfigPath, message: string) => void;
 
@@ -15,6 +18,7 @@ type Warn = (path: ConfigPath, message: string) => void;
 export function checkConfig(source: ConfigSource, config: GatewayConfig, warn: Warn): void {
   checkListens(source, config);
   checkAdminKeys(source, config, warn);
+  checkStore(source, config, warn);
   const { node_listen, ssl } = config.apisix;
   if (ssl.enable) {
     warn(
@@ -33,7 +37,7 @@ export function checkConfig(source: ConfigSource, config: GatewayConfig, warn: W
 }
 
 function checkListens(source: ConfigSource, config: GatewayConfig): void {
-  const { enable_admin, node_listen } = config.apisix;
+  const { node_listen } = config.apisix;
   const seen: NodeListen[] = [];
   for (const [index, listen] of toNodeListens(node_listen).entries()) {
     const path = ['apisix', 'node_listen', ...(typeof node_listen === 'number' ? [] : [index])];
@@ -46,7 +50,7 @@ function checkListens(source: ConfigSource, config: GatewayConfig): void {
     seen.push(listen);
   }
   const admin = config.deployment.admin.admin_listen;
-  if (enable_admin && seen.some((listen) => listensCollide(admin, listen))) {
+  if (servesAdmin(config) && servesClients(config) && seen.some((listen) => listensCollide(admin, listen))) {
     const problem = { expected: 'a port that apisix.node_listen does not use', got: `${admin.ip}:${admin.port}` };
     throw configError(source, ['deployment', 'admin', 'admin_listen', 'port'], problem);
   }
@@ -73,10 +77,43 @@ function checkAdminKeys(source: ConfigSource, config: GatewayConfig, warn: Warn)
     }
   }
   const { admin_key_required, allow_admin } = config.deployment.admin;
-  if (config.apisix.enable_admin && !admin_key_required && allow_admin === null) {
+  if (servesAdmin(config) && !admin_key_required && allow_admin === null) {
     warn(
       ['deployment', 'admin', 'admin_key_required'],
       'the Admin API asks for no key and allow_admin lets everybody in: whoever reaches it can change everything',
     );
+  }
+}
+
+function checkStore(source: ConfigSource, config: GatewayConfig, warn: Warn): void {
+  const { etcd } = config.deployment;
+  const provider = configProvider(config);
+  if (provider !== 'etcd') {
+    if (source.document.hasIn(['deployment', 'etcd'])) {
+      warn(
+        ['deployment', 'etcd'],
+        `it has no effect, because the config_provider of the role ${config.deployment.role} is ${provider}, not etcd`,
+      );
+    }
+    return;
+  }
+  for (const [one, other] of [
+    ['cert', 'key'],
+    ['key', 'cert'],
+  ] as const) {
+    if (etcd.tls[one] !== undefined && etcd.tls[other] === undefined) {
+      const path = ['deployment', 'etcd', 'tls', other];
+      throw configError(source, path, { expected: `a file, because tls.${one} is given`, got: 'nothing' });
+    }
+  }
+  if (config.apisix.data_encryption.enable_encrypt_fields && !source.document.hasIn(keyringPath)) {
+    warn(
+      keyringPath,
+      'credentials in etcd are encrypted with the keys that APISIX publishes: whoever reads etcd can read them',
+    );
+  }
+  if (etcd.user !== undefined && etcd.password === undefined) {
+    const problem = { expected: 'a password, because user is given', got: 'nothing' };
+    throw configError(source, ['deployment', 'etcd', 'password'], problem);
   }
 }

@@ -1,5 +1,6 @@
 import type { Infer } from '../../schema/infer.ts';
 import type { SettingSchema } from './setting-schema.ts';
+import { dataEncryptionSettings, storeSettings } from './store-settings.ts';
 
 /**
  * Every key of conf/config.yaml that acts, with its type, default and meaning: the loader, the type of the configuration
@@ -81,6 +82,7 @@ export const gatewayConfigSchema = {
             },
           },
         },
+        data_encryption: dataEncryptionSettings,
         disable_upstream_healthcheck: {
           type: 'boolean',
           default: false,
@@ -215,27 +217,7 @@ export const gatewayConfigSchema = {
       type: 'object',
       default: {},
       properties: {
-        role: {
-          type: 'string',
-          enum: ['traditional'],
-          expected: 'traditional (control_plane and data_plane do not work in this version of Weir)',
-          default: 'traditional',
-          description: 'What this gateway does: `traditional` serves clients and the Admin API.',
-        },
-        role_traditional: {
-          type: 'object',
-          default: {},
-          properties: {
-            config_provider: {
-              type: 'string',
-              enum: ['embedded'],
-              expected: 'embedded (etcd and yaml do not work in this version of Weir)',
-              default: 'embedded',
-              description:
-                'Where routes and other resources are kept: `embedded` is a file under `data/`, no server needed.',
-            },
-          },
-        },
+        ...storeSettings,
         admin: {
           type: 'object',
           default: {},

@@ -5,7 +5,6 @@
  */
 export const ignoredKeys: readonly string[] = [
   'apisix.control',
-  'apisix.data_encryption',
   'apisix.delete_uri_tail_slash',
   'apisix.disable_sync_configuration_during_start',
   'apisix.dns_resolver',
@@ -39,9 +38,10 @@ export const ignoredKeys: readonly string[] = [
   'deployment.admin.admin_api_mtls',
   'deployment.admin.enable_admin_ui',
   'deployment.certs',
-  'deployment.etcd',
-  'deployment.role_control_plane',
-  'deployment.role_data_plane',
+  'deployment.etcd.health_check_timeout',
+  'deployment.etcd.resync_delay',
+  'deployment.etcd.startup_retry',
+  'deployment.etcd.watch_timeout',
   'discovery',
   'ext-plugin',
   'graphql',

@@ -22,6 +22,7 @@ const defaults = {
     enable_server_tokens: true,
     router: { http: 'radixtree_host_uri' },
     ssl: { enable: false, ssl_trusted_certificate: 'system' },
+    data_encryption: { enable_encrypt_fields: true, keyring: ['qeddd145sfvddff3', 'edd1c9f0985e76a2'] },
     disable_upstream_healthcheck: false,
     max_post_args_readable_size: 64,
     resolver_timeout: 5,
@@ -50,6 +51,9 @@ const defaults = {
   deployment: {
     role: 'traditional',
     role_traditional: { config_provider: 'embedded' },
+    role_control_plane: { config_provider: 'etcd' },
+    role_data_plane: { config_provider: 'etcd' },
+    etcd: { host: ['http://127.0.0.1:2379'], prefix: '/apisix', timeout: 30, tls: { verify: true } },
     admin: {
       admin_key_required: true,
       admin_key: [{ name: 'admin', key: '', role: 'admin' }],
@@ -319,18 +323,43 @@ const errors: { text: string; at: string; message: string }[] = [
     message:
       'nginx_config.http.real_ip_from[1]: expected an IP address, a range such as 10.0.0.0/8, or unix:, got "proxy"',
   },
-  // What this version cannot do.
   {
-    text: 'deployment: {role: data_plane}',
-    at: '1:20',
+    text: 'deployment: {etcd: {host: ["http://127.0.0.1:2379", "root:pw@127.0.0.1:2379"]}}',
+    at: '1:53',
     message:
-      'deployment.role: expected traditional (control_plane and data_plane do not work in this version of Weir), got "data_plane"',
+      'deployment.etcd.host[1]: expected the URL of an etcd member such as http://127.0.0.1:2379, without a path or a user, got something else (not shown: it is a credential)',
   },
   {
-    text: 'deployment:\n  role_traditional:\n    config_provider: etcd',
-    at: '3:22',
+    text: 'deployment: {etcd: {prefix: /apisix/}}',
+    at: '1:29',
+    message: 'deployment.etcd.prefix: expected a prefix such as /apisix, got "/apisix/"',
+  },
+  {
+    text: 'deployment:\n  role: data_plane\n  etcd: {user: root}',
+    at: '3:9',
+    message: 'deployment.etcd.password: expected a password, because user is given, got nothing',
+  },
+  {
+    text: 'deployment:\n  role: data_plane\n  etcd: {tls: {cert: a.pem}}',
+    at: '3:15',
+    message: 'deployment.etcd.tls.key: expected a file, because tls.cert is given, got nothing',
+  },
+  {
+    text: 'apisix: {data_encryption: {keyring: [a-short-key]}}',
+    at: '1:38',
     message:
-      'deployment.role_traditional.config_provider: expected embedded (etcd and yaml do not work in this version of Weir), got "etcd"',
+      'apisix.data_encryption.keyring[0]: expected a key of 16 or 32 bytes, got something else (not shown: it is a credential)',
+  },
+  // What this version cannot do.
+  {
+    text: 'deployment:\n  role_control_plane:\n    config_provider: yaml',
+    at: '3:22',
+    message: 'deployment.role_control_plane.config_provider: expected etcd, got "yaml"',
+  },
+  {
+    text: 'deployment: {role_data_plane: {config_provider: xds}}',
+    at: '1:49',
+    message: 'deployment.role_data_plane.config_provider: expected one of etcd, yaml, json, got "xds"',
   },
   {
     text: 'deployment: {admin: {https_admin: true}}',
@@ -503,6 +532,18 @@ const warnings: { text: string; at: string; message: string }[] = [
       'deployment.admin.admin_key[0].key: THIS ADMIN KEY IS PUBLIC: it was the default of APISIX for years, and whoever reaches the Admin API can use it. Replace it, or leave it empty to have one generated',
   },
   {
+    text: 'deployment: {etcd: {host: ["http://127.0.0.1:2379"]}}',
+    at: '1:20',
+    message:
+      'deployment.etcd: it has no effect, because the config_provider of the role traditional is embedded, not etcd',
+  },
+  {
+    text: 'deployment: {role: data_plane}',
+    at: '1:1',
+    message:
+      'apisix.data_encryption.keyring: credentials in etcd are encrypted with the keys that APISIX publishes: whoever reads etcd can read them',
+  },
+  {
     text: 'deployment: {admin: {admin_key_required: false, allow_admin: null}}',
     at: '1:42',
     message:
@@ -525,13 +566,13 @@ test('keys that only mean something to APISIX are named together, in one notice'
   const text = `
     apisix: {proxy_cache: {zones: [{name: x}]}, extra_lua_path: ""}
     nginx_config: {worker_rlimit_nofile: 20480, http: {upstream: {keepalive: 320}, lua_shared_dict: {x: 10m}}}
-    deployment: {etcd: {host: ["http://127.0.0.1:2379"]}}`;
+    deployment: {certs: {cert: x}}`;
   assert.deepEqual(load(text).warnings, [
     {
       level: 'notice',
       key: null,
       line: null,
-      message: `${file}: these keys are known from APISIX and have no effect in this version of Weir: apisix.extra_lua_path, apisix.proxy_cache, deployment.etcd, nginx_config.http.lua_shared_dict, nginx_config.http.upstream, nginx_config.worker_rlimit_nofile`,
+      message: `${file}: these keys are known from APISIX and have no effect in this version of Weir: apisix.extra_lua_path, apisix.proxy_cache, deployment.certs, nginx_config.http.lua_shared_dict, nginx_config.http.upstream, nginx_config.worker_rlimit_nofile`,
     },
   ]);
 });

@@ -50,6 +50,18 @@ const settingFormats: Readonly<Record<SettingFormat, Format>> = {
     expected: 'host:port such as api.openai.com:443',
     accepts: (value) => parseHostPort(String(value)) !== null,
   },
+  'etcd-url': {
+    expected: 'the URL of an etcd member such as http://127.0.0.1:2379, without a path or a user',
+    accepts: (value) => isPlainUrl(String(value)),
+  },
+  'etcd-prefix': {
+    expected: 'a prefix such as /apisix',
+    accepts: (value) => /^\/[^\s]*[^\s/]$/.test(String(value)),
+  },
+  'aes-key': {
+    expected: 'a key of 16 or 32 bytes',
+    accepts: (value) => [16, 32].includes(Buffer.byteLength(String(value))),
+  },
 };
 
 /** Whether a scalar has the format. Formats are for strings and integers only. */
@@ -57,7 +69,16 @@ export function formatAccepts(format: SettingFormat, value: unknown): boolean {
   return (typeof value === 'string' || typeof value === 'number') && settingFormats[format].accepts(value);
 }
 
-type SettingFormat = 'size' | 'time' | 'ip' | 'cidr' | 'real-ip-source' | 'host-port';
+type SettingFormat =
+  | 'size'
+  | 'time'
+  | 'ip'
+  | 'cidr'
+  | 'real-ip-source'
+  | 'host-port'
+  | 'etcd-url'
+  | 'etcd-prefix'
+  | 'aes-key';
 
 /** Completes "expected …" for a value of this schema. */
 export function describeExpected(schema: SettingSchema): string {
@@ -103,4 +124,10 @@ function isCidr(value: string | number): boolean {
   } catch {
     return false;
   }
+}
+
+function isPlainUrl(value: string): boolean {
+  const url = URL.parse(value);
+  if (url === null || !/^https?:$/.test(url.protocol)) return false;
+  return url.pathname === '/' && url.search === '' && url.username === '' && url.password === '';
 }

@@ -10,6 +10,7 @@ import {
   type StoreState,
   type WritableStore,
 } from './store.ts';
+import { StoreListeners } from './store-listeners.ts';
 
 interface EmbeddedStoreOptions {
   /** Path of the database; by convention `<prefix>/data/weir.db`. Created when absent, with its directory. */
@@ -48,7 +49,7 @@ class EmbeddedStore implements WritableStore {
   readonly #log: Log;
   /** kind -> id -> entry, each in order of creation. */
   readonly #entries = new Map<string, Map<string, Entry>>();
-  readonly #listeners = new Set<StoreListener>();
+  readonly #listeners: StoreListeners;
   readonly #statements: Record<'upsert' | 'remove' | 'removeExpired' | 'setRevision', StatementSync>;
   #revision = 0;
   #expiryTimer: NodeJS.Timeout | undefined;
@@ -58,6 +59,7 @@ class EmbeddedStore implements WritableStore {
     this.#database = database;
     this.#file = file;
     this.#log = log;
+    this.#listeners = new StoreListeners(log);
     this.#statements = {
       upsert: database.prepare('INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?, ?)'),
       remove: database.prepare('DELETE FROM resources WHERE kind = ? AND id = ?'),
@@ -76,8 +78,7 @@ class EmbeddedStore implements WritableStore {
   }
 
   watch(listener: StoreListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   async close(): Promise<void> {
@@ -130,7 +131,7 @@ class EmbeddedStore implements WritableStore {
     const revision = this.#revision + 1;
     this.#transact(revision, () => this.#statements.remove.run(kind, id));
     this.#entries.get(kind)?.delete(id);
-    await this.#announce([{ kind, id, resource: null }]);
+    await this.#listeners.announce([{ kind, id, resource: null }], this.#revision);
     return true;
   }
 
@@ -150,7 +151,7 @@ class EmbeddedStore implements WritableStore {
     const resource: StoredResource = { kind, id, value, createdIndex, modifiedIndex: revision };
     this.#setEntry({ resource, expiresAt });
     this.#scheduleExpiry();
-    await this.#announce([{ kind, id, resource }]);
+    await this.#listeners.announce([{ kind, id, resource }], this.#revision);
     return resource;
   }
 
@@ -168,22 +169,6 @@ class EmbeddedStore implements WritableStore {
       throw toStoreError(error, this.#file, 'write');
     }
     this.#revision = revision;
-  }
-
-  async #announce(changes: readonly ResourceChange[]): Promise<void> {
-    const revision = this.#revision;
-    await Promise.all(
-      [...this.#listeners].map(async (listener) => {
-        try {
-          await listener(changes, revision);
-        } catch (error) {
-          this.#log.error('a change of the configuration was stored but could not be applied everywhere', {
-            revision,
-            error: error instanceof Error ? error.message : String(error),
-          });
-        }
-      }),
-    );
   }
 
   #readAll(): void {
@@ -237,7 +222,7 @@ class EmbeddedStore implements WritableStore {
         error: error instanceof Error ? error.message : String(error),
       });
     }
-    await this.#announce(changes);
+    await this.#listeners.announce(changes, this.#revision);
   }
 }
 

@@ -19,7 +19,10 @@ export interface ResourceChange {
 
 /** Everything in the store at one revision, in order of creation. */
 export interface StoreState {
-  /** Counts writes; 0 for a store that was never written. Never goes back, also not over restarts. */
+  /**
+   * Counts writes; 0 for a store that was never written. Never goes back, also not over restarts, unless an etcd cluster
+   * is replaced by another.
+   */
   readonly revision: number;
   readonly resources: readonly StoredResource[];
 }
@@ -32,7 +35,7 @@ export interface Store {
   load(): Promise<StoreState>;
   /** @returns Ends the subscription. */
   watch(listener: StoreListener): () => void;
-  /** Releases the file. Safe to call twice. */
+  /** Releases the files and connections. Safe to call twice. */
   close(): Promise<void>;
 }
 
@@ -45,7 +48,8 @@ export interface PutOptions {
 
 /**
  * A store that the Admin API may write to. put, create and delete resolve once the write is durable and every
- * listener's promise has settled. They reject with a {@link StoreError}; then nothing has changed.
+ * listener's promise has settled. They reject with a {@link StoreError}; then nothing has changed, except where the message
+ * says that nobody knows: an etcd server that was reached and did not answer may still have done it.
  */
 export interface WritableStore extends Store {
   get(kind: string, id: string): StoredResource | undefined;
@@ -65,12 +69,13 @@ export interface WritableStore extends Store {
 
 /**
  * - `conflict`: somebody else changed the resource first.
- * - `unavailable`: the store cannot be read or written now (disk full, no permission, in use by another gateway).
+ * - `unavailable`: the store cannot be read or written now (disk full, no permission, in use by another gateway, away).
+ * - `read-only`: the configuration comes from somewhere else; the message says from where.
  * - `corrupt`: the stored data are damaged; nothing was written to them.
  */
-type StoreErrorCode = 'conflict' | 'unavailable' | 'corrupt';
+type StoreErrorCode = 'conflict' | 'unavailable' | 'read-only' | 'corrupt';
 
-/** A failure of the store, with a message that names the file and what to do. */
+/** A failure of the store, with a message that names the file or the server and what to do. */
 export class StoreError extends Error {
   readonly code: StoreErrorCode;
 

@@ -1,0 +1,244 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Log } from '../../../base/log.ts';
+import type { EtcdClient } from './etcd-client.ts';
+import { EtcdError } from './etcd-error.ts';
+import { type EtcdEntry, keyRange, toBase64, toEntry } from './etcd-keys.ts';
+
+/** A change that etcd tells of. `entry` of a deletion has only its key and revision. */
+export interface EtcdEvent {
+  readonly deleted: boolean;
+  readonly entry: EtcdEntry;
+}
+
+/** Times in ms. */
+export interface EtcdTiming {
+  /** How often an idle connection is tried, and how long its answer may take. */
+  readonly heartbeatMs: number;
+  readonly heartbeatTimeoutMs: number;
+  /** First and longest pause before another try. */
+  readonly firstPauseMs: number;
+  readonly longestPauseMs: number;
+}
+
+export const defaultTiming: EtcdTiming = {
+  heartbeatMs: 3000,
+  heartbeatTimeoutMs: 3000,
+  firstPauseMs: 50,
+  longestPauseMs: 3000,
+};
+
+interface EtcdFollowerOptions {
+  readonly client: EtcdClient;
+  readonly prefix: string;
+  readonly log: Log;
+  readonly timing: EtcdTiming;
+  /** Told of everything below the prefix: at first, and whenever events were missed. */
+  readonly onLoad: (entries: readonly EtcdEntry[], revision: number) => void;
+  /** Told of what changed since, in etcd's order; never of half a revision. */
+  readonly onEvents: (events: readonly EtcdEvent[], revision: number) => void;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Entries that one answer has at most: an answer must not become too large to be read as one string. */
+const pageSize = 2000;
+
+/** How often a server that stays away is complained about. */
+const reminderMs = 60_000;
+
+/**
+ * gRPC's OUT_OF_RANGE: etcd has removed events from its history that we have not seen.
+ * https://etcd.io/docs/v3.4/op-guide/maintenance/
+ */
+const compacted = 11;
+
+/**
+ * Follows a prefix of etcd: loads it, watches from that revision on, and comes back after every failure without losing a
+ * change. A server that is there and does not answer counts as away.
+ */
+export class EtcdFollower {
+  readonly #options: EtcdFollowerOptions;
+  readonly #end = new AbortController();
+  /** The last revision that was handed on. 0: nothing is loaded, or it must be loaded anew. */
+  #revision = 0;
+  #clusterId = '';
+  #pauseMs = 0;
+  #wakeUp = new AbortController();
+  #awaySince: number | null = null;
+  #remindedAt = 0;
+
+  constructor(options: EtcdFollowerOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until {@link close}. */
+  async run(): Promise<void> {
+    const { client } = this.#options;
+    while (!this.#end.signal.aborted) {
+      try {
+        await this.#findMember();
+      } catch (error) {
+        if (!this.#end.signal.aborted) this.#onFailure(error, '');
+        await this.#pause();
+        continue;
+      }
+      const { endpoint } = client;
+      try {
+        await this.#follow();
+        throw new EtcdError(`etcd at ${endpoint}: it ended the watch`, {});
+      } catch (error) {
+        if (!this.#end.signal.aborted) this.#onFailure(error, endpoint);
+      }
+      await this.#pause();
+    }
+  }
+
+  /** Does not wait any longer before the next try: somebody has just reached etcd. */
+  wakeUp(): void {
+    this.#wakeUp.abort();
+  }
+
+  close(): void {
+    this.#end.abort(new Error('the store is closed'));
+  }
+
+  async #follow(): Promise<void> {
+    const { client, prefix } = this.#options;
+    if (this.#revision === 0) await this.#load();
+    const connection = new AbortController();
+    const heartbeat = this.#beat(connection);
+    try {
+      await client.stream('watch', {
+        body: { create_request: { ...keyRange(prefix), start_revision: String(this.#revision + 1) } },
+        onMessage: (message) => this.#onWatchMessage(message),
+        signal: AbortSignal.any([connection.signal, this.#end.signal]),
+      });
+    } finally {
+      connection.abort();
+      await heartbeat;
+    }
+  }
+
+  /**
+   * Goes to a member that answers. A cluster that was made anew, or restored from a backup, has another history than the
+   * one that we followed.
+   */
+  async #findMember(): Promise<void> {
+    const { client, timing } = this.#options;
+    const { header } = await client.call('kv/range', this.#probe(), { timeoutMs: timing.heartbeatTimeoutMs });
+    const { cluster_id, revision } = toObject(header);
+    if (String(cluster_id) !== this.#clusterId || Number(revision) < this.#revision) this.#revision = 0;
+  }
+
+  async #load(): Promise<void> {
+    const { client, prefix, onLoad } = this.#options;
+    const { key: firstKey, range_end } = keyRange(prefix);
+    const entries: EtcdEntry[] = [];
+    let key = firstKey;
+    let revision = 0;
+    for (let more = true; more;) {
+      const page = await client.call('kv/range', {
+        key,
+        range_end,
+        limit: String(pageSize),
+        // All pages are of one moment.
+        ...(revision > 0 && { revision: String(revision) }),
+      });
+      const header = toObject(page['header']);
+      if (revision === 0) revision = Number(header['revision'] ?? 0);
+      this.#clusterId = String(header['cluster_id']);
+      const kvs = Array.isArray(page['kvs']) ? page['kvs'] : [];
+      for (const kv of kvs) entries.push(toEntry(kv));
+      more = page['more'] === true;
+      key = toBase64(`${entries.at(-1)?.key}\0`);
+    }
+    this.#revision = revision;
+    onLoad(entries, revision);
+  }
+
+  #onWatchMessage(message: Json): void {
+    const { created, canceled, compact_revision, cancel_reason, events } = message;
+    if (canceled === true) {
+      const reason = typeof cancel_reason === 'string' ? cancel_reason : 'it canceled the watch';
+      const isCompacted = Number(compact_revision ?? 0) > 0;
+      throw new EtcdError(
+        `etcd at ${this.#options.client.endpoint}: ${reason}`,
+        isCompacted ? { code: compacted } : {},
+      );
+    }
+    if (created === true) this.#onBack();
+    if (!Array.isArray(events) || events.length === 0) return;
+    const changes = events.map((event): EtcdEvent => {
+      const { type, kv } = toObject(event);
+      return { deleted: type === 'DELETE', entry: toEntry(kv) };
+    });
+    this.#revision = Math.max(this.#revision, ...changes.map(({ entry }) => entry.modRevision));
+    this.#options.onEvents(changes, this.#revision);
+  }
+
+  /** Ends the connection when its member does not answer: a process that hangs keeps its sockets open. */
+  async #beat(connection: AbortController): Promise<void> {
+    const { client, timing } = this.#options;
+    const signal = AbortSignal.any([connection.signal, this.#end.signal]);
+    const { endpoint } = client;
+    try {
+      for (;;) {
+        await delay(timing.heartbeatMs, undefined, { signal, ref: false });
+        await client.call('kv/range', this.#probe(), { timeoutMs: timing.heartbeatTimeoutMs });
+        if (client.endpoint !== endpoint) throw new EtcdError(`etcd at ${endpoint}: it does not answer`, {});
+      }
+    } catch (error) {
+      if (!signal.aborted) connection.abort(error);
+    }
+  }
+
+  /** The cheapest question that only a member with a working cluster can answer. */
+  #probe(): Json {
+    return { key: toBase64(`${this.#options.prefix}/`), count_only: true };
+  }
+
+  #onFailure(error: unknown, endpoint: string): void {
+    const { client, log } = this.#options;
+    if (error instanceof EtcdError && error.code === compacted) {
+      log.notice('etcd has compacted its history, everything is loaded anew');
+      this.#revision = 0;
+      this.#pauseMs = 0;
+      return;
+    }
+    // Also when it refuses something, such as a token that only another member knows.
+    client.moveOn(endpoint);
+    const { firstPauseMs, longestPauseMs } = this.#options.timing;
+    this.#pauseMs = this.#pauseMs === 0 ? firstPauseMs : Math.min(this.#pauseMs * 2, longestPauseMs);
+    const reason = error instanceof Error ? error.message : String(error);
+    const now = Date.now();
+    if (this.#awaySince === null) {
+      this.#awaySince = now;
+      this.#remindedAt = now;
+      log.error('etcd cannot be followed; the configuration stays as it was, and it is tried again', { reason });
+    } else if (now - this.#remindedAt >= reminderMs) {
+      this.#remindedAt = now;
+      log.error('etcd still cannot be followed', { reason, seconds: Math.round((now - this.#awaySince) / 1000) });
+    }
+  }
+
+  #onBack(): void {
+    this.#pauseMs = 0;
+    if (this.#awaySince === null) return;
+    const seconds = Math.round((Date.now() - this.#awaySince) / 1000);
+    this.#awaySince = null;
+    // A warning, because its counterpart is one that people see.
+    this.#options.log.warn('etcd is followed again', { endpoint: this.#options.client.endpoint, seconds });
+  }
+
+  async #pause(): Promise<void> {
+    this.#wakeUp = new AbortController();
+    const signal = AbortSignal.any([this.#wakeUp.signal, this.#end.signal]);
+    // A fleet whose etcd was restarted must not come back in the same instant.
+    const jittered = this.#pauseMs * (0.5 + Math.random() / 2);
+    await delay(jittered, undefined, { signal }).catch(() => {});
+  }
+}
+
+function toObject(value: unknown): Json {
+  return typeof value === 'object' && value !== null ? (value as Json) : {};
+}

@@ -1,0 +1,117 @@
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import type { PluginCatalogue } from '../../plugin-catalogue.ts';
+import type { ValueCodec } from '../last-good.ts';
+
+interface FieldEncryptionOptions {
+  /** Whether fields of plugins are encrypted; keys of certificates always are. */
+  readonly encryptFields: boolean;
+  /** Keys of 16 or 32 bytes: the first one encrypts, all are tried to decrypt. */
+  readonly keyring: readonly string[];
+  readonly catalogue: PluginCatalogue;
+}
+
+type Value = Readonly<Record<string, unknown>>;
+type Change = (text: string) => string;
+
+/** Private keys in PEM format, which APISIX encrypts whatever `enable_encrypt_fields` says. */
+const privateKeys: Readonly<Record<string, readonly string[]>> = {
+  ssls: ['key', 'keys'],
+  upstreams: ['tls.client_key'],
+  routes: ['upstream.tls.client_key'],
+  services: ['upstream.tls.client_key'],
+};
+
+const pemStart = '---';
+
+/**
+ * Encrypts the credentials of resources as APISIX does in etcd, so that both can read them: AES-CBC with the key as its
+ * own initialization vector, in base64. Which fields, say `encrypt_fields` of the plugins' schemas.
+ * https://apisix.apache.org/docs/apisix/plugin-develop/#encrypted-storage-fields
+ */
+export function createFieldEncryption({ encryptFields, keyring, catalogue }: FieldEncryptionOptions): ValueCodec {
+  const [first = ''] = keyring;
+  const encryptPem: Change = (text) => (text.startsWith(pemStart) ? encrypt(text, first) : text);
+  const decryptPem: Change = (text) => (text.startsWith(pemStart) ? text : decrypt(text, keyring));
+
+  function convert(kind: string, value: Value, changes: { fields: Change; pem: Change }): Value {
+    let converted = value;
+    for (const path of privateKeys[kind] ?? []) converted = changeAt(converted, path.split('.'), changes.pem);
+    const { plugins } = converted;
+    if (!encryptFields || !isObject(plugins)) return converted;
+    const entries = Object.entries(plugins).map(([name, conf]): [string, unknown] => [
+      name,
+      fieldsOf(catalogue, name).reduce((changed, path) => changeAt(changed, path.split('.'), changes.fields), conf),
+    ]);
+    return { ...converted, plugins: Object.fromEntries(entries) };
+  }
+
+  return {
+    encode: (kind, value) => convert(kind, value, { fields: (text) => encrypt(text, first), pem: encryptPem }),
+    decode: (kind, value) => convert(kind, value, { fields: (text) => decrypt(text, keyring), pem: decryptPem }),
+  };
+}
+
+function fieldsOf(catalogue: PluginCatalogue, name: string): readonly string[] {
+  const fields = catalogue.get(name)?.schema['encrypt_fields'];
+  return Array.isArray(fields) ? fields.filter((field) => typeof field === 'string') : [];
+}
+
+/**
+ * A copy in which the strings at a path are changed. A path goes through the items of lists; at its end may stand a string,
+ * or a list or mapping of strings.
+ */
+function changeAt<T>(value: T, path: readonly string[], change: Change): T {
+  return walk(value, path, change) as T;
+}
+
+function walk(value: unknown, path: readonly string[], change: Change): unknown {
+  const [step, ...rest] = path;
+  if (step === undefined) {
+    if (Array.isArray(value)) return value.map((item: unknown) => (typeof item === 'string' ? change(item) : item));
+    if (isObject(value)) return mapValues(value, (item) => (typeof item === 'string' ? change(item) : item));
+    return typeof value === 'string' ? change(value) : value;
+  }
+  if (Array.isArray(value)) return value.map((item) => walk(item, path, change));
+  if (!isObject(value) || !Object.hasOwn(value, step)) return value;
+  return mapValues(value, (item, key) => (key === step ? walk(item, rest, change) : item));
+}
+
+/** Entries, not assignments: a key may be called __proto__. */
+function mapValues(value: Value, map: (item: unknown, key: string) => unknown): Value {
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, map(item, key)]));
+}
+
+function encrypt(text: string, key: string): string {
+  const cipher = createCipheriv(algorithmOf(key), key, initializationVectorOf(key));
+  return Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]).toString('base64');
+}
+
+/** The text as it is when no key opens it: it was stored before encryption was switched on. */
+function decrypt(text: string, keyring: readonly string[]): string {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.length === 0 || bytes.length % 16 !== 0 || bytes.toString('base64') !== text) return text;
+  for (const key of keyring) {
+    try {
+      const decipher = createDecipheriv(algorithmOf(key), key, initializationVectorOf(key));
+      const opened = Buffer.concat([decipher.update(bytes), decipher.final()]);
+      // With a wrong key the padding is right once in 256 times; text in UTF-8 it then is not.
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(opened);
+    } catch {
+      // Another key, or no ciphertext.
+    }
+  }
+  return text;
+}
+
+function algorithmOf(key: string): string {
+  return Buffer.byteLength(key) === 32 ? 'aes-256-cbc' : 'aes-128-cbc';
+}
+
+/** AES takes a vector of 16 bytes, whatever the length of the key. */
+function initializationVectorOf(key: string): Buffer {
+  return Buffer.from(key).subarray(0, 16);
+}
+
+function isObject(value: unknown): value is Value {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
