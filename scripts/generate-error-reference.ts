@@ -25,6 +25,12 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   LLM_CONVERSION: 'The request cannot be said in the protocol of the provider.',
   LLM_UPSTREAM_PATH: 'The path at the provider contains the model, and none is named.',
   LLM_AUTH: 'The credential for the provider is computed or fetched (`auth.gcp`, `auth.aws`), and that failed.',
+  NO_USABLE_INSTANCE: 'Every instance of `ai-proxy-multi` is out of quota, or unhealthy while others are not.',
+  RATE_LIMITED: 'A limit of the route is used up. The status is `rejected_code` of the plugin.',
+  RATE_LIMIT_STORE:
+    'The counters of a limit cannot be reached, and `allow_degradation` is off. The error log says why.',
+  RATE_LIMIT_VALUE:
+    'A limit with variables has no usable value for this request, or no rule applies to it. The error log names the field.',
   SECRET_UNAVAILABLE: 'A reference (`$env://`, `$secret://`) of a plugin has no value; see [secrets.md](secrets.md).',
   SECRET_INVALID: 'The value of a reference does not fit the field that it stands in, say an endpoint that is no URL.',
   PROMPT_TEMPLATE_MISSING: 'A request without `template_name`, on a route with `ai-prompt-template`.',
@@ -47,7 +53,7 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   UPSTREAM_RESET: 'The connection ended before the answer did.',
   UPSTREAM_INVALID_RESPONSE: 'What came back is no HTTP/1.1 response.',
   UPSTREAM_ANSWER:
-    'The answer is none: of an LLM that the gateway itself asked, or one that cannot be converted for the client.',
+    'The answer is none: of an LLM that the gateway itself asked, one that cannot be converted for the client, or an empty one.',
   UPSTREAM_EMPTY_STREAM: 'Status 200 and `text/event-stream`, and then not one byte.',
   UPSTREAM_UNEXPECTED_STREAM: 'A stream that has to be converted for the client had no event that can be.',
   UPSTREAM_INCOMPLETE_STREAM:
@@ -56,6 +62,8 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   UPSTREAM_RESPONSE_TOO_LARGE:
     'The body of the answer is larger than `max_response_bytes`. In a stream: the last event.',
   UPSTREAM_STREAM_TOO_LONG: 'A stream took longer than `max_stream_duration_ms`. Mostly its last event.',
+  ALL_INSTANCES_FAILED:
+    'The instances of `ai-proxy-multi` answered with errors, one after the other. The body is that of the last; only in logs.',
 };
 
 const shapes = {

@@ -1,4 +1,6 @@
 import type { Plugin, PluginEnv } from '../src/pipeline/define-plugin.ts';
+import { createSharedRegion, SharedMemory } from '../src/shared-memory/shared-memory.ts';
+import { alwaysHealthy } from '../src/upstream/health/target-health.ts';
 import { table } from './marked-blocks.ts';
 import { adminExamples } from './page-examples.ts';
 
@@ -17,6 +19,7 @@ interface FieldSchema {
   readonly patternProperties?: Readonly<Record<string, FieldSchema>>;
   readonly required?: readonly string[];
   readonly oneOf?: readonly FieldSchema[];
+  readonly anyOf?: readonly FieldSchema[];
   readonly encrypt_fields?: readonly string[];
 }
 
@@ -66,7 +69,8 @@ function rowsOf(schema: FieldSchema, prefix: string): string[][] {
 
 function typeText(field: FieldSchema): string {
   if (field.enum) return codes(field.enum);
-  if (field.oneOf) return field.oneOf.map(typeText).join(' or ');
+  const forms = field.oneOf ?? field.anyOf;
+  if (forms) return forms.map(typeText).join(' or ');
   if (field.patternProperties) return 'object of strings';
   const { type = '', minimum, maximum, items } = field;
   if (type === 'array') return `${items?.type === undefined ? 'array' : `array of ${items.type}s`}${atLeastOne(field)}`;
@@ -94,6 +98,9 @@ const nobody = {
   pools: { get: () => ({}) },
   batchQueues: { create: () => ({}) },
   logFiles: { get: () => ({}) },
+  windowStores: { get: () => ({}) },
+  health: { of: () => alwaysHealthy },
+  shared: new SharedMemory(createSharedRegion({ counterBytes: 0 })),
   llmLog: null,
   log: silent,
   configurationLog: silent,

@@ -20,10 +20,14 @@ import { pluginFinder } from './plugins/index.ts';
 import { compileAccessLog } from './proxy/access-log.ts';
 import { compileClientAddress } from './proxy/client-address.ts';
 import { createHandler, type Gateway } from './proxy/handle.ts';
+import { WindowStores } from './rate-limit/window-stores.ts';
+import { SharedMemory } from './shared-memory/shared-memory.ts';
 import { SnapshotHolder } from './snapshot/holder.ts';
 import type { MessageFromWorker, MessageToWorker, WorkerStart } from './snapshot/messages.ts';
 import { SnapshotCompiler } from './snapshot/snapshot.ts';
 import { createConnector } from './upstream/connector.ts';
+import { SharedHealth } from './upstream/health/shared-health.ts';
+import { alwaysHealthy, type HealthView } from './upstream/health/target-health.ts';
 import { Pools } from './upstream/pool.ts';
 import { createResolver } from './upstream/resolver.ts';
 import { productToken } from './base/version.ts';
@@ -55,6 +59,8 @@ class TrafficWorker {
   readonly #secrets: SecretCache;
   readonly #loggerFiles: LogFiles;
   readonly #batchQueues: BatchQueues;
+  readonly #shared: SharedMemory;
+  readonly #windowStores: WindowStores;
   #runtime: Runtime;
   #listeners: Listener[] = [];
   #draining = false;
@@ -75,6 +81,12 @@ class TrafficWorker {
     this.#llmLog = openLlmLog(resolve(start.prefix, 'logs/llm.log'), { bufferBytes: 16 * 1024, log: this.#log });
     this.#loggerFiles = new LogFiles({ prefix: start.prefix, bufferBytes: 16 * 1024, log: this.#log });
     this.#batchQueues = new BatchQueues(this.#log);
+    this.#shared = new SharedMemory(start.region, { log: this.#log });
+    this.#windowStores = new WindowStores({
+      local: this.#shared.counters,
+      trustedCa: () => this.#readTrustedCa(this.#runtime.config),
+      log: this.#log,
+    });
     this.#secrets = new SecretCache({ environment: process.env, log: this.#log });
     this.#runtime = this.#createRuntime(start.config, (compiler) => new SnapshotHolder(compiler, start.state));
   }
@@ -145,6 +157,7 @@ class TrafficWorker {
     await Promise.all(this.#listeners.map((listener) => listener.drain()));
     clearTimeout(this.#cutTimer);
     this.#runtime.pools.close();
+    this.#windowStores.close();
     const leftMs = this.#drainDeadline - performance.now();
     await Promise.all([
       this.#llmLog.close(),
@@ -166,6 +179,9 @@ class TrafficWorker {
         llmLog: this.#llmLog,
         logFiles: this.#loggerFiles,
         batchQueues: this.#batchQueues,
+        shared: this.#shared,
+        windowStores: this.#windowStores,
+        health: this.#createHealth(config),
         log: this.#log,
         configurationLog: this.#start.workerIndex === 0 ? this.#log : silentLog,
         logsResponseText: http.enable_access_log && printsResponseText(http.access_log_format),
@@ -199,7 +215,8 @@ class TrafficWorker {
   }
 
   #createPools(config: GatewayConfig): Pools {
-    const { ssl, dns_resolver_valid } = config.apisix;
+    const { dns_resolver_valid } = config.apisix;
+    const trustedCa = this.#readTrustedCa(config);
     const log: Log = this.#log;
     const resolver = createResolver({
       log,
@@ -208,12 +225,20 @@ class TrafficWorker {
     const connector = createConnector({
       resolver,
       connectTo: new Map(Object.entries(config.weir.connect_to)),
-      ...(ssl.ssl_trusted_certificate !== 'system' && {
-        trustedCa: readFileSync(resolve(this.#start.prefix, ssl.ssl_trusted_certificate), 'utf8'),
-      }),
+      ...(trustedCa !== undefined && { trustedCa }),
       log,
     });
     return new Pools({ connector, deadlines: this.#deadlines });
+  }
+
+  #readTrustedCa({ apisix: { ssl } }: GatewayConfig): string | undefined {
+    if (ssl.ssl_trusted_certificate === 'system') return undefined;
+    return readFileSync(resolve(this.#start.prefix, ssl.ssl_trusted_certificate), 'utf8');
+  }
+
+  #createHealth({ apisix }: GatewayConfig): HealthView {
+    if (apisix.disable_upstream_healthcheck) return { of: () => alwaysHealthy };
+    return new SharedHealth({ cells: this.#shared.cells, send: (report) => send({ type: 'health', report }) });
   }
 
   #createAccessLog({ nginx_config: { http } }: GatewayConfig): Gateway['writeAccessLog'] {

@@ -201,6 +201,12 @@ describe('a provider that answers badly', { timeout: 20_000 }, () => {
       answer: write(`${head}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n`, 'end'),
       ...cut,
     },
+    {
+      name: 'with nothing in a body',
+      answer: write(`${head}Content-Length: 0\r\n\r\n`),
+      code: 'UPSTREAM_ANSWER',
+      message: /no usable answer: it is empty/,
+    },
     { name: 'with an empty stream until the close', answer: write(streamHead, 'end'), ...empty },
     {
       name: 'with an empty stream in chunks',
@@ -263,6 +269,16 @@ describe('a provider that answers badly', { timeout: 20_000 }, () => {
       assert.deepEqual([next.status, next.json], [200, chatAnswer]);
     });
   }
+
+  test('with nothing in a body, where that may be: it is passed on', async () => {
+    const url = await stage.route({ override: { endpoint: stage.raw.url } });
+    stage.raw.answer = write(`${head}Content-Length: 0\r\n\r\n`);
+    const other = await call(url, { body: { prompt: 'an API without a name' } });
+    assert.deepEqual([other.status, other.text], [200, '']);
+    stage.raw.answer = write(`${head.replace('200', '404')}Content-Length: 0\r\n\r\n`);
+    const refused = await call(url, { body: hi });
+    assert.deepEqual([refused.status, refused.text], [404, '']);
+  });
 
   async function closeIdle(): Promise<void> {
     for (const { socket } of stage.raw.connections) socket.destroy();

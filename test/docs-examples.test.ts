@@ -74,12 +74,24 @@ const reached: Readonly<Record<string, readonly string[]>> = {
   'providers/bedrock.md': Array<string>(2).fill(
     'https://bedrock-runtime.us-east-1.amazonaws.com/model/amazon.nova-lite-v1%3A0/converse AKIAIOSFODNN7EXAMPLE',
   ),
+  // What is probed is not among them: nobody knows how often by now.
+  'health.md': [],
+  'balancing.md': [...Array<string>(2).fill('https://api.openai.com/v1/embeddings sk-openai'), openaiChat],
   'plugins/ai-proxy.md': [openaiChat, openaiChat],
+  'plugins/ai-proxy-multi.md': [openaiChat, openaiChat],
+  'plugins/ai-rate-limiting.md': [
+    openaiChat,
+    openaiChat,
+    'https://api.deepseek.com/chat/completions sk-deepseek',
+    openaiChat,
+  ],
   'plugins/ai-prompt-template.md': [openaiChat],
   'plugins/ai-prompt-decorator.md': [openaiChat],
   'plugins/ai-prompt-guard.md': [openaiChat],
   'plugins/ai-request-rewrite.md': [openaiChat, openaiChat],
   'plugins/file-logger.md': [openaiChat],
+  'plugins/limit-count.md': [openaiChat],
+  'plugins/limit-req.md': [openaiChat],
   'plugins/http-logger.md': [openaiChat],
 };
 
@@ -133,7 +145,7 @@ function answer({ target, body }: RecordedRequest, response: Parameters<Provider
   const path = target.split('?')[0] ?? '';
   if (path === '/token') return json({ access_token: 'ya29.token', expires_in: 3600, token_type: 'Bearer' });
   if (path.endsWith('/responses')) return json({ object: 'response', status: 'completed', output: [] });
-  if (path.endsWith('/embeddings')) return json({ object: 'list', data: [{ index: 0, embedding: [0.5] }] });
+  if (path.endsWith('/embeddings')) return json({ object: 'list', data: embeddingsOf(body) });
   if (path.endsWith('/messages')) return json({ type: 'message', role: 'assistant', content: [], model: 'claude' });
   if (path.endsWith(':predict')) return json({ predictions: [{ embeddings: { values: [0.5] } }] });
   if (path.endsWith('/converse')) return json({ output: { message: { role: 'assistant', content: [] } } });
@@ -147,11 +159,18 @@ function answer({ target, body }: RecordedRequest, response: Parameters<Provider
   json({ object: 'chat.completion', choices: [{ index: 0, finish_reason: 'stop', message }], usage });
 }
 
+/** Texts that ask why are alike, and all others are. */
+function embeddingsOf(body: Buffer): object[] {
+  const { input } = JSON.parse(body.toString()) as { input: string | string[] };
+  return [input].flat().map((text, index) => ({ index, embedding: text.startsWith('Why') ? [1, 0.5] : [-0.5, 1] }));
+}
+
 /** Runs a command as a reader would; only the ports are other ones. Any status from 400 on is a failure. */
 async function shell(script: string): Promise<string> {
   const onOurPorts = script
     .replaceAll('http://127.0.0.1:9180', gateway.adminUrl)
     .replaceAll('http://127.0.0.1:9080', gateway.url)
+    .replaceAll('http://127.0.0.1:9090', gateway.controlUrl)
     .replaceAll('http://127.0.0.1:9600', local.url);
   const strictCurl = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n';
   const { stdout } = await run('bash', ['-ec', strictCurl + onOurPorts], {
@@ -176,16 +195,20 @@ function callsOfPage(): string[] {
   return [
     ...hosted.requests.map((request) => describeRequest(request, `https://${request.servername}`)),
     ...local.requests
-      .filter(({ target }) => target !== '/token' && target !== '/logs')
+      .filter(({ target }) => !['/token', '/logs', '/health'].includes(target))
       .map((request) => describeRequest(request, 'http://127.0.0.1:8000')),
   ];
 }
 
-const pages = ['plugins', 'providers'].flatMap((folder) =>
-  readdirSync(new URL(folder, docs))
-    .map((name) => `${folder}/${name}`)
-    .filter((path) => !path.endsWith('README.md')),
-);
+const pages = [
+  'balancing.md',
+  'health.md',
+  ...['plugins', 'providers'].flatMap((folder) =>
+    readdirSync(new URL(folder, docs))
+      .map((name) => `${folder}/${name}`)
+      .filter((path) => !path.endsWith('README.md')),
+  ),
+];
 
 describe('the examples of', { timeout: 60_000 }, () => {
   for (const path of pages) {
@@ -210,6 +233,22 @@ describe('the examples of', { timeout: 60_000 }, () => {
 
 /** What else the text of a page promises. */
 const afterwards: Readonly<Record<string, () => void | Promise<void>>> = {
+  'balancing.md'() {
+    const served = hosted.requests.find(({ target }) => target.endsWith('/chat/completions'));
+    assert.equal((JSON.parse(served?.body.toString() ?? '') as { model: string }).model, 'gpt-4o');
+  },
+
+  async 'health.md'() {
+    const probed = (): boolean => local.requests.some(({ target }) => target === '/health');
+    await eventually(probed);
+    const response = await fetch(`${gateway.controlUrl}/v1/healthcheck/routes/checked`);
+    const { nodes } = (await response.json()) as { nodes: { instance: string; status: string }[] };
+    assert.deepEqual(
+      nodes.map(({ instance, status }) => [instance, status]),
+      [['own-server', 'healthy']],
+    );
+  },
+
   async 'plugins/ai-proxy.md'() {
     const [, limited] = hosted.requests.map(({ body }) => JSON.parse(body.toString()) as Record<string, unknown>);
     assert.equal(limited?.['max_completion_tokens'], 1000);
@@ -234,6 +273,26 @@ const afterwards: Readonly<Record<string, () => void | Promise<void>>> = {
   'plugins/ai-request-rewrite.md'() {
     const [rewriting, answering] = hosted.requests.map(({ body }) => JSON.parse(body.toString()) as { model: string });
     assert.deepEqual([rewriting?.model, answering?.model], ['gpt-4o-mini', 'gpt-4o']);
+  },
+
+  async 'plugins/limit-count.md'() {
+    const answers = await chatTwice();
+    assert.deepEqual(
+      answers.map(({ status, headers }) => [status, headers.get('x-ratelimit-remaining')]),
+      [
+        [200, '8'],
+        [200, '7'],
+      ],
+    );
+  },
+
+  async 'plugins/limit-req.md'() {
+    const start = performance.now();
+    assert.deepEqual(
+      (await chatTwice()).map(({ status }) => status),
+      [200, 200],
+    );
+    assert.ok(performance.now() - start > 150, 'the second one is 200 ms after the first');
   },
 
   async 'plugins/file-logger.md'() {
@@ -263,4 +322,19 @@ function assertShown(path: string): void {
   const page = readFileSync(new URL(path, docs), 'utf8');
   const [, shown] = /^The provider gets\n\n```json\n([^]*?)\n```$/m.exec(page) ?? [];
   assert.equal(hosted.requests[0]?.body.toString(), shown);
+}
+
+/** Two requests as the pages about limits show them, one after the other. */
+async function chatTwice(): Promise<Response[]> {
+  const answers: Response[] = [];
+  for (let i = 0; i < 2; i++) {
+    answers.push(
+      await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', 'X-API-Key': 'alice' },
+        body: JSON.stringify({ messages: [{ role: 'user', content: 'What is a weir?' }] }),
+      }),
+    );
+  }
+  return answers;
 }

@@ -79,6 +79,7 @@ interface RunningGateway {
   output(): string;
   readonly port: number;
   readonly adminPort: number;
+  readonly controlPort: number;
   /** The exit status, or the signal that killed it. */
   readonly ended: Promise<number | string>;
 }
@@ -100,6 +101,7 @@ async function start(
     output: () => child.stdout(),
     port: Number(/data plane.*?:(\d+)/.exec(output)?.[1]),
     adminPort: Number(/Admin API.*?:(\d+)/.exec(output)?.[1]),
+    controlPort: Number(/control .*?:(\d+)/.exec(output)?.[1]),
     ended,
   };
 }
@@ -154,10 +156,20 @@ function callAdmin(port: number, path: string, init: RequestInit = {}): Promise<
 const quick = config();
 
 /** A configuration on free ports. Each line of `http` is indented below nginx_config.http. */
-function config(options: { workers?: number; port?: number; adminPort?: number; http?: string; rest?: string } = {}) {
+function config(
+  options: {
+    workers?: number;
+    port?: number;
+    adminPort?: number;
+    controlPort?: number;
+    http?: string;
+    rest?: string;
+  } = {},
+) {
   return `apisix:
   node_listen:
     - { ip: 127.0.0.1, port: ${options.port ?? 0} }
+  control: { port: ${options.controlPort ?? 0} }
 nginx_config:
   worker_processes: ${options.workers ?? 1}
   http:
@@ -172,12 +184,12 @@ ${options.rest ?? ''}`;
 
 // Each test waits for processes most of its time.
 describe('the weir command', { concurrency: 4 }, () => {
-  test('start says in three lines what listens where, without colour in a pipe', async (t) => {
+  test('start says in four lines what listens where, without colour in a pipe', async (t) => {
     const place = new Place(t, config({ workers: 2 }));
     const gateway = await start(t, place);
     assert.match(
       gateway.output(),
-      /^weir 0\.0\.0-stub {2}data plane http:\/\/127\.0\.0\.1:\d+ {2}\(2 workers\)\n {17}Admin API {2}http:\/\/127\.0\.0\.1:\d+ {2}\(allowed: 127\.0\.0\.0\/24\)\n {17}logs {7}\S+\/logs\/access\.log, \S+\/logs\/error\.log\n$/,
+      /^weir 0\.0\.0-stub {2}data plane http:\/\/127\.0\.0\.1:\d+ {2}\(2 workers\)\n {17}Admin API {2}http:\/\/127\.0\.0\.1:\d+ {2}\(allowed: 127\.0\.0\.0\/24\)\n {17}control {4}http:\/\/127\.0\.0\.1:\d+\n {17}logs {7}\S+\/logs\/access\.log, \S+\/logs\/error\.log\n$/,
     );
     assert.equal((await callAdmin(gateway.adminPort, 'routes')).status, 200);
   });
@@ -329,16 +341,17 @@ describe('the weir command', { concurrency: 4 }, () => {
 
   test('a second start on a taken port says so in one line', async (t) => {
     const place = new Place(t, quick);
-    const { port, adminPort } = await start(t, place);
-    for (const [which, other] of [
-      ['data plane', config({ port })],
-      ['Admin API', config({ adminPort })],
+    const { port, adminPort, controlPort } = await start(t, place);
+    for (const [which, taken, other] of [
+      ['data plane', port, config({ port })],
+      ['Admin API', adminPort, config({ adminPort })],
+      ['control API', controlPort, config({ controlPort })],
     ] as const) {
       const { code, stderr } = await new Place(t, other).run('start');
       assert.equal(code, 1, which);
       assert.equal(
         stderr,
-        `weir: port ${which === 'data plane' ? port : adminPort} on 127.0.0.1 is already in use: stop the program that holds it, or choose another port\n`,
+        `weir: port ${taken} on 127.0.0.1 is already in use: stop the program that holds it, or choose another port\n`,
       );
     }
     // The first one is unharmed.
@@ -532,11 +545,11 @@ describe('the weir command', { concurrency: 4 }, () => {
 
     const { code, stderr } = await place.run('reload');
     assert.equal(code, 1);
-    assert.match(stderr, /^weir: \S+config\.yaml:5:\d+: nginx_config\.worker_processes: .*\n$/);
+    assert.match(stderr, /^weir: \S+config\.yaml:6:\d+: nginx_config\.worker_processes: .*\n$/);
 
     gateway.process.kill('SIGHUP');
     await eventually(() =>
-      /\[error\].*old one serves on.*config\.yaml:5:\d+: nginx_config\.worker_processes/.test(place.readErrorLog()),
+      /\[error\].*old one serves on.*config\.yaml:6:\d+: nginx_config\.worker_processes/.test(place.readErrorLog()),
     );
     assert.deepEqual(await readState(gateway.port), before);
   });
@@ -593,7 +606,7 @@ describe('the weir command', { concurrency: 4 }, () => {
       what: 'an unknown key',
       file: quick.replace('worker_processes', 'worker_proceses'),
       code: 0,
-      says: /^warning: \S+config\.yaml:5:\d+: nginx_config\.worker_proceses: .*worker_processes.*\n\S+: the configuration is good\n$/,
+      says: /^warning: \S+config\.yaml:6:\d+: nginx_config\.worker_proceses: .*worker_processes.*\n\S+: the configuration is good\n$/,
     },
     {
       what: 'a value of the wrong type',
@@ -605,7 +618,7 @@ describe('the weir command', { concurrency: 4 }, () => {
       what: 'an unknown variable of the access log',
       file: config({ http: 'access_log_format: "$status $nonsense"' }),
       code: 1,
-      says: /^weir: \S+config\.yaml:8:\d+: nginx_config\.http\.access_log_format: unknown variable \$nonsense\n$/,
+      says: /^weir: \S+config\.yaml:9:\d+: nginx_config\.http\.access_log_format: unknown variable \$nonsense\n$/,
     },
     {
       what: 'an absent file of certificates',

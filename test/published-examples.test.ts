@@ -206,6 +206,30 @@ describe('the published examples', { timeout: 20_000 }, () => {
     );
   });
 
+  test('several instances: the larger priority first, the other one when it fails', async () => {
+    await shell(
+      `curl "http://127.0.0.1:9180/apisix/admin/routes" -X PUT -H "X-API-KEY: \${admin_key}" -d '{"id":"multi-route","uri":"/multi","methods":["POST"],"plugins":{"ai-proxy-multi":{"instances":[{"name":"openai-primary","provider":"openai","weight":10,"priority":0,"auth":{"header":{"Authorization":"Bearer '"$OPENAI_API_KEY"'"}},"options":{"model":"gpt-4"}},{"name":"deepseek-backup","provider":"deepseek","weight":5,"priority":1,"auth":{"header":{"Authorization":"Bearer '"$DEEPSEEK_API_KEY"'"}},"options":{"model":"deepseek-chat"}}],"balancer":{"algorithm":"roundrobin"},"fallback_strategy":"instance_health_and_rate_limiting"}}}'`,
+    );
+    provider.answer = (request, response) =>
+      answerJson(chatAnswer, request.servername === 'api.deepseek.com' ? 429 : 200)(request, response);
+    const answer = await shell(
+      `curl "http://127.0.0.1:9080/multi" -X POST -H "Content-Type: application/json" -d '{"messages":[{"role":"user","content":"What is 1+1?"}]}'`,
+    );
+    assert.equal(answer, JSON.stringify(chatAnswer));
+    assert.deepEqual(
+      provider.requests.map((request) => [
+        request.servername,
+        request.target,
+        fieldOf(request, 'authorization'),
+        (JSON.parse(request.body.toString()) as { model: string }).model,
+      ]),
+      [
+        ['api.deepseek.com', '/chat/completions', `Bearer ${secrets.DEEPSEEK_API_KEY}`, 'deepseek-chat'],
+        ['api.openai.com', '/v1/chat/completions', `Bearer ${secrets.OPENAI_API_KEY}`, 'gpt-4'],
+      ],
+    );
+  });
+
   describe('the access log', () => {
     /** The published format, field by field. */
     const line =

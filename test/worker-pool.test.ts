@@ -7,6 +7,7 @@ import type { Log } from '../src/base/log.ts';
 import type { GatewayConfig } from '../src/config/static/gateway-config.ts';
 import type { ResourceChange, StoredResource } from '../src/config/store/store.ts';
 import { createWorkerPool, type WorkerPool, type WorkerPoolOptions } from '../src/process/worker-pool.ts';
+import { createSharedRegion } from '../src/shared-memory/shared-memory.ts';
 
 const workerUrl = new URL('./fixtures/stub-worker.ts', import.meta.url);
 
@@ -42,6 +43,8 @@ function createTestPool(
     prefix: '/',
     currentState: () => ({ revision: resources.length, resources }),
     listen: [{ ip: '127.0.0.1', port: 0 }],
+    region: createSharedRegion(),
+    onHealthReport: () => {},
     log,
     ...options,
   });
@@ -147,6 +150,18 @@ for (const how of ['throw', 'exit']) {
     );
   });
 }
+
+test('a lock of the shared memory that a worker dies in is open again', async (t) => {
+  const region = createSharedRegion({ counterBytes: 0 });
+  const { pool } = createTestPool(t, { region });
+  const port = await startAndGetPort(pool);
+  // The memory has one lock, in its last word.
+  const lock = new Int32Array(region.counters).subarray(-1);
+  assert.equal(await ask(port, 'lock'), 'locked');
+  assert.notEqual(lock[0], 0);
+  await ask(port, 'throw');
+  await eventually(() => lock[0] === 0);
+});
 
 test('a worker that dies again and again comes back with a growing delay, which the log tells', async (t) => {
   const { pool, errors } = createTestPool(t);

@@ -78,9 +78,22 @@ export const errorTable = {
   },
   LLM_AUTH: {
     ...gateway,
+    // Another instance has another credential.
+    retryable: true,
     status: 500,
     shape: 'error_msg',
     message: 'failed to get the credential for the provider: {}',
+  },
+
+  NO_USABLE_INSTANCE: { ...gateway, status: 503, shape: 'text', message: 'all servers tried' },
+
+  RATE_LIMITED: { ...client, status: 503, shape: 'none', message: 'the limit is used up' },
+  RATE_LIMIT_STORE: { ...gateway, status: 500, shape: 'error_msg', message: 'failed to limit count' },
+  RATE_LIMIT_VALUE: {
+    ...gateway,
+    status: 500,
+    shape: 'error_msg',
+    message: 'the limit of this request cannot be told: {}',
   },
 
   SECRET_UNAVAILABLE: {
@@ -161,6 +174,7 @@ export const errorTable = {
   UPSTREAM_ERROR_EVENT: { ...upstream, status: 502, message: 'the upstream reported an error in its stream: {}' },
   UPSTREAM_RESPONSE_TOO_LARGE: { ...upstream, status: 502, message: 'max_response_bytes exceeded' },
   UPSTREAM_STREAM_TOO_LONG: { ...upstream, status: 504, message: 'max_stream_duration_ms exceeded' },
+  ALL_INSTANCES_FAILED: { ...upstream, retryable: false, status: 502, message: 'no instance gave another answer' },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errorTable;

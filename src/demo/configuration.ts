@@ -12,6 +12,8 @@ apisix:
   node_listen:
     - ip: 127.0.0.1
       port: \${{${demoPortVariables.gateway}:=9080}}
+  control:
+    port: 0                   # any free one
 
 nginx_config:
   http:

@@ -201,6 +201,11 @@ export class Exchange {
     this.#addedFields.push(name, value);
   }
 
+  /** Takes back what {@link setField} has put into the answer under this name. */
+  removeField(name: string): void {
+    if (this.#addedFields !== null) this.#addedFields = withoutField(this.#addedFields, name);
+  }
+
   /**
    * Sends a whole answer in one write.
    *

@@ -10,7 +10,7 @@ import { compileRequestHeaders, type RequestHeaderRules } from './request-header
 
 /** One configured provider, ready to be called: immutable, and with nothing left to compute that no request changes. */
 export interface LlmTarget {
-  /** Its name in metrics, in limits and in the log: `ai-proxy-<provider>`. */
+  /** Its name in metrics, in limits and in the log. By default `ai-proxy-<provider>`. */
   readonly instanceName: string;
   readonly provider: Provider;
   readonly endpoint: CompiledEndpoint;
@@ -41,7 +41,7 @@ export interface LlmTarget {
  *
  * @param conf - Valid by the schema and by `checkAiProxy`.
  */
-export function compileLlmTarget(conf: AiProxyConf): LlmTarget {
+export function compileLlmTarget(conf: AiProxyConf, instanceName = `ai-proxy-${conf.provider}`): LlmTarget {
   const provider = findProvider(conf.provider);
   if (provider === undefined) throw new Error(`ai provider: ${conf.provider} is not supported.`);
   const { header = {}, query = {} } = conf.auth;
@@ -54,7 +54,7 @@ export function compileLlmTarget(conf: AiProxyConf): LlmTarget {
     authQuery: query,
   });
   return {
-    instanceName: `ai-proxy-${provider.name}`,
+    instanceName,
     provider,
     endpoint,
     requestHeaders: headerRules(computedAuth, {

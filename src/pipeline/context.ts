@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { WeirError, type ErrorCode } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange.ts';
+import type { JsonObject } from '../llm/json.ts';
 import type { RequestBody } from '../llm/request-body.ts';
 import type { Usage } from '../llm/usage.ts';
 import type { LlmLogParts } from '../observability/llm-log.ts';
@@ -34,15 +35,17 @@ export interface LlmCall {
   readonly endUserId: string;
   timeToFirstTokenMs: number;
   usage: Usage;
+  /** The provider's own usage object, merged over the events of a stream; null: none came. */
+  rawUsage: JsonObject | null;
   hasToolCalls: boolean;
   responseText: string | null;
 }
 
-/** The token limits of a route, as the balancing of its instances needs them. */
+/** The token limits of a request, as the balancing between instances needs them. */
 export interface TokenQuota {
   /** Whether an instance has a token left. Consumes nothing. */
   hasRoom(ctx: RequestContext, instance: string): boolean | Promise<boolean>;
-  /** Another instance is tried in place of the one that was chosen first: the client is told that one's limit. */
+  /** Another instance, which has room, is tried in place of the one that was chosen first: the client is told that one's limit. */
   switchTo(ctx: RequestContext, instance: string): void;
 }
 

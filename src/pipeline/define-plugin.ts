@@ -5,9 +5,13 @@ import type { PluginSpec } from '../config/plugin-catalogue.ts';
 import type { BatchQueues } from '../observability/batch-queue.ts';
 import type { LlmLog } from '../observability/llm-log.ts';
 import type { LogFiles } from '../observability/log-files.ts';
+import type { WindowStores } from '../rate-limit/window-stores.ts';
 import type { Infer, JsonSchema } from '../schema/infer.ts';
 import { checkVars } from '../router/expression.ts';
 import { createValidator } from '../schema/validator.ts';
+import type { SharedMemory } from '../shared-memory/shared-memory.ts';
+import type { HealthCheck } from '../upstream/health/health-check.ts';
+import type { HealthView } from '../upstream/health/target-health.ts';
 import type { Pools } from '../upstream/pool.ts';
 import type { RequestContext } from './context.ts';
 import type { Reply } from './reply.ts';
@@ -31,10 +35,16 @@ export interface PluginEnv {
   /** The resource in whose `plugins` the configuration stands: `routes/1`. What outlives a change of it is kept under this name. */
   readonly owner: string;
   readonly pools: Pools;
+  /** Which instances are fit to be used; see {@link Plugin.healthChecks}. */
+  readonly health: HealthView;
   /** Where LLM calls are logged; null: loggers of the route do that. */
   readonly llmLog: Pick<LlmLog, 'write'> | null;
   readonly logFiles: Pick<LogFiles, 'get'>;
   readonly batchQueues: Pick<BatchQueues, 'create'>;
+  /** Cells and counters that all workers see. */
+  readonly shared: SharedMemory;
+  /** Where limits count. */
+  readonly windowStores: Pick<WindowStores, 'get'>;
   /** For what happens to requests. */
   readonly log: Log;
   /** For remarks about the configuration: one worker says them, not each. */
@@ -49,6 +59,14 @@ export interface Plugin extends PluginSpec {
   readonly isLogger: boolean;
   /** How much of the answer's body its log step reads from `ctx.responseCapture`, in bytes. */
   responseCaptureBytes(conf: unknown): number;
+  /**
+   * What the main thread probes for as long as the route exists; null: nothing, whatever the configuration. The workers
+   * read the outcome from `PluginEnv.health`.
+   *
+   * @param conf - Has passed {@link PluginSpec.check}, with the values of secrets in place of their references. Before
+   *   those are fetched it is asked with the references: then only whether there are checks counts, and it may throw.
+   */
+  readonly healthChecks: ((conf: unknown) => readonly HealthCheck[]) | null;
   /**
    * Makes the plugin for one route, when configuration changes; per request only the hooks run.
    *
@@ -69,6 +87,8 @@ interface PluginOptions<S extends JsonSchema> {
   readonly isLogger?: boolean;
   /** See {@link Plugin.responseCaptureBytes}. Default: nothing of it. */
   readonly responseCaptureBytes?: (conf: Infer<S>) => number;
+  /** See {@link Plugin.healthChecks}. */
+  readonly healthChecks?: (conf: Infer<S>) => readonly HealthCheck[];
   /**
    * What the schema cannot say: null, or what is wrong. Asked first with references such as `$env://NAME` in place of
    * strings, which must pass (`isSecretReference`), and again with their values.
@@ -83,6 +103,7 @@ export function definePlugin<const S extends JsonSchema>(options: PluginOptions<
   const validator = createValidator(schema, { isDeferred: isSecretReference });
   // The one place where a validated configuration gets its type.
   const typed = (conf: unknown): Infer<S> => validator.withDefaults(conf) as Infer<S>;
+  const { healthChecks } = options;
   return {
     name: options.name,
     priority: options.priority,
@@ -91,6 +112,7 @@ export function definePlugin<const S extends JsonSchema>(options: PluginOptions<
     schema,
     isLogger: options.isLogger ?? false,
     responseCaptureBytes: (conf) => options.responseCaptureBytes?.(typed(conf)) ?? 0,
+    healthChecks: healthChecks === undefined ? null : (conf) => healthChecks(typed(conf)),
     check: (conf) =>
       validator.check(conf) ?? checkFilter(conf) ?? checkSecretReferences(conf) ?? options.check?.(typed(conf)) ?? null,
     create: (conf, env) => options.create(typed(conf), env),

@@ -1,6 +1,6 @@
 import { pid } from 'node:process';
 import { msec, timeIso8601, timeLocal } from '../observability/time-format.ts';
-import { compileVariable } from '../router/variables.ts';
+import { compileVariable, type VariableValue } from '../router/variables.ts';
 import type { AttemptRecord, RequestContext } from './context.ts';
 
 /** What a log line may print of a request; undefined: this request has no such thing. */
@@ -151,6 +151,16 @@ export function resolveLogVariable(name: string): LogGetter | null {
       ? value
       : JSON.stringify(value);
   };
+}
+
+/**
+ * Finds a variable for a text in the configuration of a plugin: those of requests as routes know them (`$arg_*` decoded),
+ * then those that only logs know.
+ *
+ * @returns Null when there is no such variable.
+ */
+export function resolvePluginVariable(name: string): ((ctx: RequestContext) => VariableValue) | null {
+  return compileVariable(name) ?? resolveLogVariable(name);
 }
 
 function perAttempt(ctx: RequestContext, read: (attempt: AttemptRecord) => string): string | undefined {

@@ -4,14 +4,22 @@ import { aiPromptDecorator } from './ai-prompt-decorator.ts';
 import { aiPromptGuard } from './ai-prompt-guard/index.ts';
 import { aiPromptTemplate } from './ai-prompt-template/index.ts';
 import { aiProxy } from './ai-proxy/index.ts';
+import { aiProxyMulti } from './ai-proxy-multi/index.ts';
+import { aiRateLimiting } from './ai-rate-limiting/index.ts';
 import { aiRequestRewrite } from './ai-request-rewrite/index.ts';
 import { fileLogger } from './file-logger.ts';
 import { httpLogger } from './http-logger.ts';
+import { limitCount } from './limit-count/index.ts';
+import { limitReq } from './limit-req.ts';
 
 /** Every plugin that Weir has: the only list. */
 const plugins: readonly Plugin[] = [
   aiProxy,
+  aiProxyMulti,
+  aiRateLimiting,
   httpLogger,
+  limitCount,
+  limitReq,
   fileLogger,
   aiRequestRewrite,
   aiPromptGuard,

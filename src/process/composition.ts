@@ -1,5 +1,5 @@
 import { version } from '../base/version.ts';
-import { pluginCatalogue } from '../plugins/index.ts';
+import { pluginCatalogue, pluginFinder } from '../plugins/index.ts';
 import { checkAccessLogFormat } from '../proxy/access-log.ts';
 import { checkVars } from '../router/expression.ts';
 import { runCommandLine } from './command-line.ts';
@@ -16,6 +16,7 @@ export function runWeir(args: readonly string[]): Promise<number> {
     version,
     workerUrl: new URL(`../worker.${extension}`, import.meta.url),
     catalogue: pluginCatalogue,
+    pluginFinder,
     checkVars,
     checkAccessLogFormat,
   });

@@ -14,6 +14,10 @@ export class ConfigurationMirror {
     return { revision: this.#revision, resources: [...this.#resources.values()] };
   }
 
+  has(kind: string, id: string): boolean {
+    return this.#resources.has(`${kind}/${id}`);
+  }
+
   apply(changes: readonly ResourceChange[], revision: number): void {
     this.#revision = revision;
     for (const { kind, id, resource } of changes) {

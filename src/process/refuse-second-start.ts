@@ -1,7 +1,9 @@
+import { adminAddress } from './admin-endpoint.ts';
 import { CommandError } from './command-error.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
-import { clientListens, servesAdmin } from '../config/static/role.ts';
+import { clientListens } from '../config/static/role.ts';
 import type { GatewayPaths } from './configuration.ts';
+import { controlAddress } from './control-endpoint.ts';
 import { ListenError, probeListenAddress } from './listen-probe.ts';
 import { findRunningGateway } from './pid-file.ts';
 
@@ -18,7 +20,8 @@ export async function refuseSecondStart({ prefix, pidFile }: GatewayPaths, confi
   const listens = clientListens(config);
   try {
     for (const address of listens) await probeListenAddress(address);
-    if (servesAdmin(config)) await probeListenAddress(config.deployment.admin.admin_listen);
+    for (const address of [adminAddress(config), controlAddress(config)])
+      if (address) await probeListenAddress(address);
   } catch (error) {
     if (error instanceof ListenError && other) throw new CommandError(`${error.message} (${other})`, { cause: error });
     throw error;

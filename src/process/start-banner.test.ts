@@ -11,14 +11,16 @@ const banner: StartBanner = {
   ],
   workers: 4,
   admin: { ip: '127.0.0.1', port: 9180, allowed: ['127.0.0.0/24', '10.0.0.1'] },
+  control: { ip: '127.0.0.1', port: 9090 },
   logs: ['/dev/stdout', '/srv/logs/error.log'],
 };
 
 const plain = `weir 1.2.3  data plane http://0.0.0.0:9080, http://[::]:9081  (4 workers)
             Admin API  http://127.0.0.1:9180  (allowed: 127.0.0.0/24, 10.0.0.1)
+            control    http://127.0.0.1:9090
             logs       /dev/stdout, /srv/logs/error.log`;
 
-test('the banner names listeners, Admin API and logs in three lines', () => {
+test('the banner names listeners, Admin API, control API and logs in four lines', () => {
   assert.equal(formatStartBanner(banner, false), plain);
 });
 
@@ -31,6 +33,11 @@ test('colour changes nothing but the colour', () => {
 test('a control plane says that it has no data plane', () => {
   const [first] = formatStartBanner({ ...banner, dataPlane: [] }, false).split('\n');
   assert.match(first ?? '', /data plane +off \(deployment.role is control_plane\)$/);
+});
+
+test('a control API that is off is called so', () => {
+  const [, , line] = formatStartBanner({ ...banner, control: null }, false).split('\n');
+  assert.equal(line?.trim(), 'control    off (apisix.enable_control is false)');
 });
 
 for (const [what, admin, expected] of [

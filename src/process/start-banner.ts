@@ -9,11 +9,13 @@ export interface StartBanner {
   readonly workers: number;
   /** `null` when the Admin API is off. */
   readonly admin: (NodeListen & { readonly allowed: GatewayConfig['deployment']['admin']['allow_admin'] }) | null;
+  /** Where the control API listens; `null` when it is off. */
+  readonly control: NodeListen | null;
   /** Absolute paths or `/dev/stdout`. */
   readonly logs: readonly string[];
 }
 
-/** The three lines that `weir start` prints: what listens where, and where the logs are. */
+/** The four lines that `weir start` prints: what listens where, and where the logs are. */
 export function formatStartBanner(banner: StartBanner, colour: boolean): string {
   const paint = (style: 'bold' | 'dim' | 'cyan', text: string): string =>
     colour ? styleText(style, text, { validateStream: false }) : text;
@@ -27,11 +29,18 @@ export function formatStartBanner(banner: StartBanner, colour: boolean): string 
   return [
     line(paint('bold', program), 'data plane', dataPlane),
     line(indent, 'Admin API', formatAdmin(banner.admin, paint)),
+    line(indent, 'control', formatControl(banner.control, paint)),
     line(indent, 'logs', banner.logs.join(', ')),
   ].join('\n');
 }
 
-function formatAdmin(admin: StartBanner['admin'], paint: (style: 'cyan', text: string) => string): string {
+type Paint = (style: 'cyan', text: string) => string;
+
+function formatControl(control: NodeListen | null, paint: Paint): string {
+  return control ? paint('cyan', formatUrl(control)) : 'off (apisix.enable_control is false)';
+}
+
+function formatAdmin(admin: StartBanner['admin'], paint: Paint): string {
   if (!admin) return 'off (apisix.enable_admin is false, or deployment.role is data_plane)';
   const allowed = admin.allowed === null ? 'everybody' : admin.allowed.join(', ') || 'nobody';
   return `${paint('cyan', formatUrl(admin))}  (allowed: ${allowed})`;

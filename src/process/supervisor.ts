@@ -1,21 +1,29 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { AdminEndpoint } from './admin-endpoint.ts';
+import { createHealthEndpoints } from '../admin/health-endpoints.ts';
+import type { AdminServer } from '../admin/server.ts';
+import type { ControlServer } from '../admin/control-server.ts';
+import { adminAddress, createAdminEndpoint } from './admin-endpoint.ts';
 import type { PluginCatalogue } from '../config/plugin-catalogue.ts';
 import { resources } from '../config/resources.ts';
 import { type EnsuredAdminKey, ensureAdminKey } from '../config/static/admin-key.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import { listensCollide, type NodeListen } from '../config/static/listen.ts';
 import type { LoadedConfig } from '../config/static/load.ts';
-import { clientListens, servesAdmin, servesClients } from '../config/static/role.ts';
-import { toMilliseconds } from '../config/static/size-and-time.ts';
+import { clientListens, servesClients } from '../config/static/role.ts';
+import { toBytes, toMilliseconds } from '../config/static/size-and-time.ts';
 import type { ResourceChange, StoreState, WritableStore } from '../config/store/store.ts';
+import type { ConfiguredEndpoint } from './configured-endpoint.ts';
 import { ConfigurationMirror } from './configuration-mirror.ts';
 import { type AccessLogFormatCheck, type GatewayPaths, readConfiguration } from './configuration.ts';
+import { controlAddress, createControlEndpoint } from './control-endpoint.ts';
+import { HealthMonitor } from './health-monitor.ts';
 import { probeListenAddress } from './listen-probe.ts';
 import { claimPidFile } from './pid-file.ts';
 import { createGatewayLog, type GatewayLog } from '../observability/gateway-log.ts';
 import { type OpenedStore, openStore, warnAboutOtherStore } from './open-store.ts';
+import type { Plugin } from '../pipeline/define-plugin.ts';
+import { createSharedRegion, SharedMemory, type SharedRegion } from '../shared-memory/shared-memory.ts';
 import type { StartBanner } from './start-banner.ts';
 import { createWorkerPool, type WorkerPool } from './worker-pool.ts';
 
@@ -26,6 +34,8 @@ export interface GatewayParts {
   readonly workerUrl: URL;
   /** The plugins that may be used, given the list of config.yaml (undefined: all). */
   readonly catalogue: (enabled: readonly string[] | undefined) => PluginCatalogue;
+  /** The same plugins, as what they do. */
+  readonly pluginFinder: (enabled: readonly string[] | undefined) => (name: string) => Plugin | undefined;
   /** Checks a `vars` expression of a route: `null`, or what is wrong. */
   readonly checkVars: (vars: unknown) => string | null;
   readonly checkAccessLogFormat: AccessLogFormatCheck;
@@ -53,7 +63,11 @@ export class Supervisor {
   readonly #log: GatewayLog;
   readonly #store: WritableStore;
   readonly #state: ConfigurationMirror;
-  readonly #admin: AdminEndpoint;
+  readonly #admin: ConfiguredEndpoint<AdminServer>;
+  readonly #control: ConfiguredEndpoint<ControlServer>;
+  readonly #health: HealthMonitor;
+  /** Of all pools, so that a reload forgets no counter. */
+  readonly #region: SharedRegion;
   /** The one that serves, those that still drain after a reload, and one that a reload is starting. */
   readonly #pools = new Set<WorkerPool>();
   #config: GatewayConfig;
@@ -102,6 +116,7 @@ export class Supervisor {
     const { config, generated } = this.#ensureKey(options.loaded.config);
     this.#config = config;
     this.generatedKey = generated;
+    this.#region = createSharedRegion({ counterBytes: toBytes(config.weir.shared_counters) });
     const { catalogue: catalogueOf, checkVars, version } = options.parts;
     // Asked anew each time, so that a reload's list of plugins counts from the next request on.
     const catalogue: PluginCatalogue = {
@@ -109,7 +124,14 @@ export class Supervisor {
       names: () => catalogueOf(this.#config.plugins).names(),
     };
     const serverHeader = config.apisix.enable_server_tokens ? `Weir/${version}` : 'Weir';
-    this.#admin = new AdminEndpoint({ store, configs, catalogue, resources, checkVars, log, serverHeader });
+    this.#admin = createAdminEndpoint({ store, configs, catalogue, resources, checkVars, log, serverHeader });
+    const { cells } = new SharedMemory(this.#region, { log });
+    const { paths, parts } = options;
+    const health = new HealthMonitor(config, { findPlugin: parts.pluginFinder, cells, prefix: paths.prefix, log });
+    this.#health = health;
+    const hasResource = (kind: string, id: string): boolean => this.#state.has(kind, id);
+    const endpoints = createHealthEndpoints({ describe: () => health.describe(), hasResource });
+    this.#control = createControlEndpoint({ endpoints, log, serverHeader });
     store.watch((changes, revision) => this.#publish(changes, revision));
   }
 
@@ -127,6 +149,7 @@ export class Supervisor {
       dataPlane: this.#listens,
       workers: workerCount(this.#config),
       admin: this.#admin.address && { ...this.#admin.address, allowed: deployment.admin.allow_admin },
+      control: this.#control.address,
       logs: logs.map((file) => resolve(this.#options.paths.prefix, file)),
     };
   }
@@ -175,7 +198,9 @@ export class Supervisor {
     this.#logNotices(this.#options.loaded);
     const listens = clientListens(this.#config);
     await this.#startPool(this.#config, listens);
+    this.#health.start(this.#state.read());
     await this.#admin.open(this.#config);
+    await this.#control.open(this.#config);
   }
 
   async #startPool(config: GatewayConfig, listen: readonly NodeListen[]): Promise<void> {
@@ -187,6 +212,8 @@ export class Supervisor {
       prefix: this.#options.paths.prefix,
       currentState: () => this.#state.read(),
       listen,
+      region: this.#region,
+      onHealthReport: (report) => this.#health.report(report),
       log: this.#log,
     });
     this.#pools.add(pool);
@@ -201,6 +228,7 @@ export class Supervisor {
 
   async #publish(changes: readonly ResourceChange[], revision: number): Promise<void> {
     this.#state.apply(changes, revision);
+    this.#health.apply(changes);
     await Promise.all([...this.#pools].map((pool) => pool.publish(changes, revision)));
   }
 
@@ -216,11 +244,20 @@ export class Supervisor {
     if (config.nginx_config.error_log !== this.#config.nginx_config.error_log) {
       this.#log.warn('nginx_config.error_log changed: the main thread writes to the old file until a restart');
     }
+    if (toBytes(config.weir.shared_counters) !== toBytes(this.#config.weir.shared_counters)) {
+      this.#log.warn('weir.shared_counters changed: the memory keeps its size until a restart');
+    }
     this.#config = config;
+    this.#health.reconfigure(config, this.#state.read());
+    await this.#reconfigureEndpoint('Admin API', this.#admin);
+    await this.#reconfigureEndpoint('control API', this.#control);
+  }
+
+  async #reconfigureEndpoint(name: string, endpoint: Pick<ConfiguredEndpoint<never>, 'reconfigure'>): Promise<void> {
     try {
-      await this.#admin.reconfigure(config);
+      await endpoint.reconfigure(this.#config);
     } catch (error) {
-      this.#log.error('the rest of the configuration is in effect, but the Admin API is off', {
+      this.#log.error(`the rest of the configuration is in effect, but the ${name} is off`, {
         reason: reasonOf(error),
       });
     }
@@ -228,9 +265,10 @@ export class Supervisor {
 
   /** What may fail comes first, so that a failure leaves everything as it was. */
   async #probeNewAddresses(config: GatewayConfig): Promise<void> {
+    const isOn = (address: NodeListen | null): address is NodeListen => address !== null;
     const listens = clientListens(config);
-    const wanted = servesAdmin(config) ? [...listens, config.deployment.admin.admin_listen] : listens;
-    const held = this.#admin.address ? [...this.#listens, this.#admin.address] : this.#listens;
+    const wanted = [...listens, ...[adminAddress(config), controlAddress(config)].filter(isOn)];
+    const held = [...this.#listens, ...[this.#admin.address, this.#control.address].filter(isOn)];
     for (const address of wanted) {
       if (!held.some((own) => listensCollide(own, address))) await probeListenAddress(address);
     }
@@ -255,7 +293,12 @@ export class Supervisor {
 
   async #end(deadlineMs: number): Promise<void> {
     this.#log.notice('the gateway ends', { deadline_ms: deadlineMs });
-    await Promise.all([this.#admin.close(), ...[...this.#pools].map((pool) => pool.drain(deadlineMs))]);
+    this.#health.stop();
+    await Promise.all([
+      this.#admin.close(),
+      this.#control.close(),
+      ...[...this.#pools].map((pool) => pool.drain(deadlineMs)),
+    ]);
     await this.#store.close();
     await this.#log.close();
   }

@@ -2,6 +2,8 @@ import type { Log } from '../base/log.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import type { NodeListen } from '../config/static/listen.ts';
 import type { ResourceChange, StoreState } from '../config/store/store.ts';
+import type { SharedRegion } from '../shared-memory/shared-memory.ts';
+import type { HealthReport } from '../upstream/health/shared-health.ts';
 import type { ConfigurationMessage, SettingsMessage } from '../snapshot/messages.ts';
 import { startWorkerThread, type WorkerThread } from './worker-thread.ts';
 
@@ -16,6 +18,9 @@ export interface WorkerPoolOptions {
   /** Called whenever a thread starts: a replacement begins with what is true then. */
   readonly currentState: () => StoreState;
   readonly listen: readonly NodeListen[];
+  readonly region: SharedRegion;
+  /** Takes what workers have seen of the health of upstreams. */
+  readonly onHealthReport: (report: HealthReport) => void;
   readonly log: Log;
   /** How long a worker may take to put a change into effect before it is replaced. Default 5000. */
   readonly applyTimeoutMs?: number;
@@ -148,9 +153,9 @@ class ThreadPool implements WorkerPool {
   }
 
   #startThread(workerIndex: number): WorkerThread {
-    const { workerUrl, prefix, currentState, startTimeoutMs = 30_000 } = this.#options;
-    const start = { config: this.#config, prefix, workerIndex, listen: this.#listen, state: currentState() };
-    return startWorkerThread(workerUrl, start, startTimeoutMs);
+    const { workerUrl, prefix, currentState, region, onHealthReport, startTimeoutMs = 30_000 } = this.#options;
+    const start = { config: this.#config, prefix, workerIndex, listen: this.#listen, state: currentState(), region };
+    return startWorkerThread(workerUrl, start, { startTimeoutMs, onHealthReport });
   }
 
   #replaceWhenGone(slot: Slot): void {

@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { ListenError } from './listen-probe.ts';
+import { releaseLocksOf } from '../shared-memory/shared-memory.ts';
 import type {
   ConfigurationMessage,
   MessageFromWorker,
@@ -8,6 +9,7 @@ import type {
   SettingsMessage,
   WorkerStart,
 } from '../snapshot/messages.ts';
+import type { HealthReport } from '../upstream/health/shared-health.ts';
 
 /** How a worker took a change of the configuration. `late`: no answer in time. `gone`: it ended meanwhile. */
 type ApplyOutcome =
@@ -45,9 +47,18 @@ const maxTimerMs = 2 ** 31 - 1;
 setFlagsFromString('--no-allocation-site-pretenuring');
 setFlagsFromString('--max-semi-space-size=8');
 
+interface WorkerThreadOptions {
+  /** It is given up when it does not listen by then. */
+  readonly startTimeoutMs: number;
+  readonly onHealthReport: (report: HealthReport) => void;
+}
+
 /** Starts a thread. Nothing is thrown: a file that cannot be loaded shows in `ready` and `gone`. */
-export function startWorkerThread(workerUrl: URL, start: WorkerStart, startTimeoutMs: number): WorkerThread {
+export function startWorkerThread(workerUrl: URL, start: WorkerStart, options: WorkerThreadOptions): WorkerThread {
+  const { startTimeoutMs, onHealthReport } = options;
   const worker = new Worker(workerUrl, { name: `weir worker ${start.workerIndex}`, workerData: start });
+  // Node takes it away from a worker that has ended.
+  const { threadId } = worker;
   const ready = Promise.withResolvers<readonly number[]>();
   const gone = Promise.withResolvers<Error>();
   const drained = Promise.withResolvers<void>();
@@ -83,6 +94,9 @@ export function startWorkerThread(workerUrl: URL, start: WorkerStart, startTimeo
       case 'failed':
         waiting.get(message.id)?.({ kind: 'failed', message: message.message });
         break;
+      case 'health':
+        onHealthReport(message.report);
+        break;
       case 'drained':
         drained.resolve();
         break;
@@ -95,6 +109,7 @@ export function startWorkerThread(workerUrl: URL, start: WorkerStart, startTimeo
     clearTimeout(startTimer);
     isReady = false;
     isGone = true;
+    releaseLocksOf(start.region, threadId);
     const cause = reason ?? new Error(`ended by itself with code ${code}`);
     ready.reject(cause);
     gone.resolve(cause);

@@ -237,8 +237,14 @@ export class Attempt implements ResponseHandler {
     }
     if (maxDurationMs !== null && (this.#gear === 'stream' || this.#gear === 'held')) {
       const restMs = Math.max(0, maxDurationMs - this.#elapsed());
-      this.#durationTimer = setTimeout(() => this.#giveUp(new WeirError('UPSTREAM_STREAM_TOO_LONG')), restMs);
+      this.#durationTimer = setTimeout(() => this.#giveUp(this.#tookTooLong()), restMs);
     }
+  }
+
+  #tookTooLong(): WeirError {
+    if (this.#gear === 'stream') return new WeirError('UPSTREAM_STREAM_TOO_LONG');
+    const afterMs = Math.round(this.#elapsed());
+    return new WeirError('UPSTREAM_READ_TIMEOUT', [`its answer is incomplete after ${afterMs} ms`]);
   }
 
   /** Closes the upstream's connection in the middle of its answer. */

@@ -1,21 +1,13 @@
-/** A fixed window of one key: it begins with the first amount that is added, and ends after its length. */
-export interface WindowState {
-  /** What was added since the window began; 0 when none is open. */
-  readonly used: number;
-  /** Until the window ends; its whole length when none is open. */
-  readonly resetMs: number;
-}
+import type { Leak, LeakyBucket, Take, TakenWindow, WindowState } from '../shared-memory/shared-counters.ts';
 
-/** What is to be taken from a window. */
-export interface Take {
-  readonly amount: number;
-  readonly limit: number;
-  readonly windowMs: number;
-}
+export type { Take, TakenWindow, WindowState };
 
 /**
- * Where windows are kept: the memory that the workers of this machine share, or a Redis. Local stores answer at once,
- * others with a Promise, which rejects with a {@link WindowStoreError} within the time that is configured.
+ * Where windows and leaky buckets are kept: the memory that the workers of this machine share, or a Redis. The former
+ * answers at once, the latter with a Promise, which rejects with a {@link WindowStoreError} within the time that is
+ * configured. Windows and buckets have their own keys. Amounts may be fractions.
+ *
+ * Keys begin with the plugin and the resource that limits, see `counterScope`.
  */
 export interface WindowStore {
   /** Changes nothing. */
@@ -24,10 +16,8 @@ export interface WindowStore {
   add(key: string, amount: number, windowMs: number): WindowState | Promise<WindowState>;
   /** Adds only if the amount fits in the limit, in one step with looking. */
   take(key: string, take: Take): TakenWindow | Promise<TakenWindow>;
-}
-
-export interface TakenWindow extends WindowState {
-  readonly taken: boolean;
+  /** One request runs into a leaky bucket; see `SharedCounters.leak`. */
+  leak(key: string, bucket: LeakyBucket): Leak | Promise<Leak>;
 }
 
 /** The store cannot be asked: it is away, too slow, or refuses. The message names it, without any password. */

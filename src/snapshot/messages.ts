@@ -1,6 +1,8 @@
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import type { NodeListen } from '../config/static/listen.ts';
 import type { ResourceChange, StoreState } from '../config/store/store.ts';
+import type { SharedRegion } from '../shared-memory/shared-memory.ts';
+import type { HealthReport } from '../upstream/health/shared-health.ts';
 
 /** What a worker thread is started with (`workerData`). Plain data: it crosses the thread border as a copy. */
 export interface WorkerStart {
@@ -13,6 +15,8 @@ export interface WorkerStart {
   readonly listen: readonly NodeListen[];
   /** The whole configuration at this moment; later changes come as messages, in order and without a gap. */
   readonly state: StoreState;
+  /** The same memory for all workers, not a copy. */
+  readonly region: SharedRegion;
 }
 
 /**
@@ -67,5 +71,7 @@ export type MessageFromWorker =
   | { readonly type: 'applied'; readonly id: number }
   /** The change could not be put into effect; everything is as before. */
   | { readonly type: 'failed'; readonly id: number; readonly message: string }
+  /** How a client's request to an instance with passive checks went. Sent only when it may change the health. */
+  | { readonly type: 'health'; readonly report: HealthReport }
   /** Nothing runs any more and the logs are written out; the main thread ends the worker. */
   | { readonly type: 'drained' };

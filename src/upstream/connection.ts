@@ -6,6 +6,7 @@ import type { Deadlines, Expirable } from '../http/deadlines.ts';
 import { findHeadEnd, maxHeadBytes } from '../http/head-boundary.ts';
 import { parseResponseHead, type ResponseHead } from '../http/response-head.ts';
 import { readShared } from '../http/shared-reads.ts';
+import type { AddressHealth } from './health/target-health.ts';
 
 /** What an upstream answers, as it comes. After onEnd or onError nothing more is called. */
 export interface ResponseHandler {
@@ -30,6 +31,8 @@ export interface PoolUse {
   readonly idleTimeoutMs: number;
   /** At most this many idle connections are kept. */
   readonly maxIdle: number;
+  /** Keeps requests from addresses that are unhealthy, as long as others are not. Absent: nobody checks. */
+  readonly health?: AddressHealth;
 }
 
 /** A request in the form in which it is sent. */

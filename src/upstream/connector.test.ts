@@ -149,6 +149,19 @@ describe('a plain connection', () => {
     socket.destroy();
   });
 
+  for (const [name, sick, healthy, tried] of [
+    ['an unhealthy address is not tried', ['127.0.0.2'], true, ['127.0.0.1']],
+    ['addresses that are all unhealthy are tried', ['127.0.0.1', '127.0.0.2'], true, ['127.0.0.2', '127.0.0.1']],
+    ['health does not count when no address is usable', ['127.0.0.2'], false, ['127.0.0.2', '127.0.0.1']],
+  ] as const) {
+    test(name, async () => {
+      const port = await refusingPort();
+      const health = { healthy, isAddressHealthy: (ip: string) => !sick.some((each) => each === ip) };
+      const { details } = await fail(connectorWith(), { ...to('http', 'two.example', port), health });
+      assert.equal(details.address, tried.map((ip) => `${ip}:${port}`).join(', '));
+    });
+  }
+
   test('the case of the name does not matter', async () => {
     const { socket } = await succeed(connectorWith(), to('http', 'Two.Example', server.port));
     socket.destroy();

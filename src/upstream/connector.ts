@@ -4,6 +4,7 @@ import { WeirError, type ErrorCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { parseConnectTo, type Destination } from './connect-to.ts';
 import { describeFailures, raceToConnect, type RaceResult } from './happy-eyeballs.ts';
+import { mayUse, type AddressHealth } from './health/target-health.ts';
 import { hostPort, type Origin } from './origin.ts';
 import type { Resolver } from './resolver.ts';
 import { createTlsClient, type HandshakeFailure, type TlsClient } from './tls-client.ts';
@@ -25,6 +26,8 @@ export interface ConnectOptions {
   readonly verifyTls: boolean;
   /** The name for SNI and the check of the certificate, default: the origin's host. */
   readonly servername?: string;
+  /** Keeps the connection from addresses that are unhealthy, as long as others are not. */
+  readonly health?: AddressHealth;
 }
 
 /** What is known about the connection, also when it failed. */
@@ -111,10 +114,17 @@ class ConnectAttempt {
 
   #connect(addresses: readonly LookupAddress[], port: number): void {
     if (this.#settled) return;
-    const race = raceToConnect(addresses, port, (result) => this.#onRaceDone(result));
+    const race = raceToConnect(this.#fit(addresses), port, (result) => this.#onRaceDone(result));
     this.#stop = () => race.cancel();
     this.#tried = race.tried;
     this.#stage = 'while connecting to';
+  }
+
+  #fit(addresses: readonly LookupAddress[]): readonly LookupAddress[] {
+    const { health } = this.#options;
+    if (health === undefined) return addresses;
+    const fit = addresses.filter(({ address }) => mayUse(health, address));
+    return fit.length > 0 ? fit : addresses;
   }
 
   #onRaceDone({ socket, address, failures }: RaceResult): void {
@@ -175,7 +185,8 @@ class ConnectAttempt {
   }
 }
 
-function describeLookupError(error: unknown): string {
+/** Why a name has no address, in words. */
+export function describeLookupError(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ENOTFOUND' || code === 'ENODATA') return 'no such host';
   if (code === 'EAI_AGAIN') return 'the name server does not answer (EAI_AGAIN)';

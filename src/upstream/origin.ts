@@ -18,3 +18,9 @@ export function originKey(origin: Origin): string {
 export function hostPort(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+/** The address of what {@link hostPort} has joined, without brackets. */
+export function hostOf(joined: string): string {
+  const host = joined.slice(0, joined.lastIndexOf(':'));
+  return host.startsWith('[') ? host.slice(1, -1) : host;
+}

@@ -42,9 +42,13 @@ async function openPool(t: TestContext, maxLifetimeMs?: number): Promise<{ pools
   return { pools, pool: pools.get({ origin: { scheme: 'http', host: '127.0.0.1', port }, verifyTls: true }), made };
 }
 
-function callOnce(pool: Pool): Promise<void> {
+function callOnce(pool: Pool, more: Partial<PoolUse> = {}): Promise<void> {
   return new Promise((resolve, reject) => {
-    pool.call(wire, use, { onHead: () => {}, onData: () => {}, onReadEnd: () => {}, onEnd: resolve, onError: reject });
+    pool.call(
+      wire,
+      { ...use, ...more },
+      { onHead: () => {}, onData: () => {}, onReadEnd: () => {}, onEnd: resolve, onError: reject },
+    );
   });
 }
 
@@ -79,4 +83,25 @@ test('pools with equal settings are one, with other TLS settings another', async
   const { pools, pool } = await openPool(t);
   assert.equal(pools.get({ ...pool.key }), pool);
   assert.notEqual(pools.get({ ...pool.key, verifyTls: false }), pool);
+});
+
+test('a connection to an address that became unhealthy is not used again, unless all addresses are unhealthy', async (t) => {
+  const { pool, made } = await openPool(t);
+  let healthy = true;
+  const sick = new Set<string>();
+  const health = {
+    get healthy(): boolean {
+      return healthy;
+    },
+    isAddressHealthy: (ip: string): boolean => !sick.has(ip),
+  };
+  await callOnce(pool, { health });
+  await callOnce(pool, { health });
+  assert.equal(made.length, 1);
+  sick.add('127.0.0.1');
+  await callOnce(pool, { health });
+  assert.equal(made.length, 2);
+  healthy = false;
+  await callOnce(pool, { health });
+  assert.equal(made.length, 2);
 });

@@ -10,7 +10,8 @@ import {
   type WireRequest,
 } from './connection.ts';
 import type { Connector } from './connector.ts';
-import { originKey, type Origin } from './origin.ts';
+import { mayUse } from './health/target-health.ts';
+import { hostOf, originKey, type Origin } from './origin.ts';
 
 /** Where requests go and how connections to there are made; connections with equal settings are shared. */
 export interface PoolKey {
@@ -55,9 +56,11 @@ export class Pool implements ConnectionOwner {
     return new UpstreamCall(this, { request, use, handler });
   }
 
-  takeIdle(): UpstreamConnection | null {
+  takeIdle({ health }: PoolUse): UpstreamConnection | null {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
-      if (!connection.dead) return connection;
+      if (connection.dead) continue;
+      if (health === undefined || mayUse(health, hostOf(connection.address))) return connection;
+      connection.destroy();
     }
     return null;
   }
@@ -135,7 +138,7 @@ export class UpstreamCall implements ResponseHandler {
     this.#request = options.request;
     this.#use = options.use;
     this.#handler = options.handler;
-    const idle = pool.takeIdle();
+    const idle = pool.takeIdle(options.use);
     if (idle === null) this.#connect();
     else this.#send(idle);
   }
@@ -157,8 +160,9 @@ export class UpstreamCall implements ResponseHandler {
 
   #connect(): void {
     const { origin, verifyTls } = this.#pool.key;
+    const { timeoutMs, health } = this.#use;
     this.#cancelConnect = this.#pool.connector.connect(
-      { origin, verifyTls, timeoutMs: this.#use.timeoutMs },
+      { origin, verifyTls, timeoutMs, ...(health && { health }) },
       (error, socket, details) => {
         this.#cancelConnect = null;
         this.address = details.address;

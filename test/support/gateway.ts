@@ -63,9 +63,10 @@ export async function startGateway(
 /** A running gateway. Give it to `await using`. */
 export class TestGateway implements AsyncDisposable {
   readonly prefix: string;
-  /** Of the data plane, without a slash at the end; likewise {@link adminUrl}. */
+  /** Of the data plane, without a slash at the end; likewise the others. */
   url = '';
   adminUrl = '';
+  controlUrl = '';
   #child: ChildProcess;
   #exit: Promise<number | string>;
   #stdout = '';
@@ -84,12 +85,14 @@ export class TestGateway implements AsyncDisposable {
   /** Waits for the start banner, which tells the ports. */
   async started(): Promise<void> {
     await eventually(() => {
-      const [dataPlane, admin] = [/data plane (http:\S+)/, /Admin API +(http:\S+)/].map((at) => at.exec(this.#stdout));
+      const patterns = [/data plane (http:\S+)/, /Admin API +(http:\S+)/, /control +(http:\S+)/];
+      const [dataPlane, admin, control] = patterns.map((at) => at.exec(this.#stdout));
       if (this.#child.exitCode !== null) throw new Error(`the gateway ended at its start: ${this.output()}`);
       // The banner's last line: nothing of it is still on its way.
       if (!/^ +logs .*\n/m.test(this.#stdout)) return false;
       this.url = dataPlane?.[1] ?? '';
       this.adminUrl = admin?.[1] ?? '';
+      this.controlUrl = control?.[1] ?? '';
       return true;
     }, startTimeoutMs);
   }
@@ -190,7 +193,11 @@ function writeConfiguration(prefix: string, { config = {}, connectTo, workers = 
   const file = join(prefix, 'conf', 'config.yaml');
   if (existsSync(file)) return;
   const base = {
-    apisix: { node_listen: [{ ip: '127.0.0.1', port: 0 }], ssl: { ssl_trusted_certificate: testCaFile } },
+    apisix: {
+      node_listen: [{ ip: '127.0.0.1', port: 0 }],
+      control: { port: 0 },
+      ssl: { ssl_trusted_certificate: testCaFile },
+    },
     // Without a buffer, a line is in the file as soon as the request has ended.
     nginx_config: { worker_processes: workers, http: { access_log_buffer: 0 } },
     deployment: {

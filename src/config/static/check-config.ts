@@ -2,11 +2,14 @@ import { type ConfigPath, type ConfigSource, configError } from './config-source
 import type { GatewayConfig } from './gateway-config.ts';
 import { listensCollide, type NodeListen, toNodeListens } from './listen.ts';
 import { configProvider, servesAdmin, servesClients } from './role.ts';
+import { toBytes } from './size-and-time.ts';
 
 /** The admin key that APISIX published as its default for years. https://nvd.nist.gov/vuln/detail/CVE-2020-13945 */
 const publishedAdminKey = 'edd1c9f034335f136f87ad84b625c8f1';
 
 const keyringPath = ['apisix', 'data_encryption', 'keyring'];
+/** Below, a few hundred clients would fill it; above, a typing error is more probable than a wish. */
+const sharedCountersBytes = { min: 64 * 1024, max: 4 * 1024 ** 3 };
 
 type Warn = (path: ConfigPath, message: string) => void;
 
@@ -19,6 +22,7 @@ export function checkConfig(source: ConfigSource, config: GatewayConfig, warn: W
   checkListens(source, config);
   checkAdminKeys(source, config, warn);
   checkStore(source, config, warn);
+  checkSharedCounters(source, config);
   const { node_listen, ssl } = config.apisix;
   if (ssl.enable) {
     warn(
@@ -37,7 +41,7 @@ export function checkConfig(source: ConfigSource, config: GatewayConfig, warn: W
 }
 
 function checkListens(source: ConfigSource, config: GatewayConfig): void {
-  const { node_listen } = config.apisix;
+  const { enable_control, control, node_listen } = config.apisix;
   const seen: NodeListen[] = [];
   for (const [index, listen] of toNodeListens(node_listen).entries()) {
     const path = ['apisix', 'node_listen', ...(typeof node_listen === 'number' ? [] : [index])];
@@ -54,6 +58,20 @@ function checkListens(source: ConfigSource, config: GatewayConfig): void {
     const problem = { expected: 'a port that apisix.node_listen does not use', got: `${admin.ip}:${admin.port}` };
     throw configError(source, ['deployment', 'admin', 'admin_listen', 'port'], problem);
   }
+  if (servesAdmin(config)) seen.push(admin);
+  if (enable_control && seen.some((listen) => listensCollide(control, listen))) {
+    const problem = { expected: 'a port that nothing else here uses', got: `${control.ip}:${control.port}` };
+    throw configError(source, ['apisix', 'control', 'port'], problem);
+  }
+}
+
+function checkSharedCounters(source: ConfigSource, { weir: { shared_counters } }: GatewayConfig): void {
+  const bytes = toBytes(shared_counters);
+  if (bytes >= sharedCountersBytes.min && bytes <= sharedCountersBytes.max) return;
+  throw configError(source, ['weir', 'shared_counters'], {
+    expected: 'a size from 64k to 4g',
+    got: JSON.stringify(shared_counters),
+  });
 }
 
 function checkAdminKeys(source: ConfigSource, config: GatewayConfig, warn: Warn): void {

@@ -46,6 +46,26 @@ export const gatewayConfigSchema = {
           default: [9080],
         },
         enable_admin: { type: 'boolean', default: true, description: 'Serve the Admin API.' },
+        enable_control: { type: 'boolean', default: true, description: 'Serve the control API.' },
+        control: {
+          type: 'object',
+          default: {},
+          properties: {
+            ip: {
+              type: 'string',
+              format: 'ip',
+              default: '127.0.0.1',
+              description: 'Address of the control API, which asks for no key: keep it to this machine.',
+            },
+            port: {
+              type: 'integer',
+              minimum: 0,
+              maximum: 65535,
+              default: 9090,
+              description: 'Port of the control API. 0 takes a free one.',
+            },
+          },
+        },
         enable_server_tokens: {
           type: 'boolean',
           default: true,
@@ -86,7 +106,8 @@ export const gatewayConfigSchema = {
         disable_upstream_healthcheck: {
           type: 'boolean',
           default: false,
-          description: 'Accepted; without effect, because this version has no health checks.',
+          description:
+            'Turn the health checks of all routes off: nothing is probed, and every instance counts as healthy.',
         },
         max_post_args_readable_size: {
           type: 'integer',
@@ -323,6 +344,13 @@ export const gatewayConfigSchema = {
           format: 'time',
           default: '30s',
           description: 'How long running requests may take to finish after SIGTERM, SIGINT or `weir quit`.',
+        },
+        shared_counters: {
+          type: ['integer', 'string'],
+          format: 'size',
+          default: '16m',
+          description:
+            'Memory for the counters of rate limits that the workers share, 32 bytes each, from `64k` to `4g`; read at the start. When it is full, the counters that end first are lost.',
         },
       },
     },

@@ -4,11 +4,9 @@
  * Source: conf/config.yaml.example and apisix/cli/config.lua of APISIX.
  */
 export const ignoredKeys: readonly string[] = [
-  'apisix.control',
   'apisix.delete_uri_tail_slash',
   'apisix.disable_sync_configuration_during_start',
   'apisix.dns_resolver',
-  'apisix.enable_control',
   'apisix.enable_dev_mode',
   'apisix.enable_http2',
   'apisix.enable_ipv6',

@@ -19,6 +19,8 @@ const defaults = {
   apisix: {
     node_listen: [9080],
     enable_admin: true,
+    enable_control: true,
+    control: { ip: '127.0.0.1', port: 9090 },
     enable_server_tokens: true,
     router: { http: 'radixtree_host_uri' },
     ssl: { enable: false, ssl_trusted_certificate: 'system' },
@@ -65,7 +67,7 @@ const defaults = {
     },
   },
   plugin_attr: {},
-  weir: { connect_to: {}, shutdown_timeout: '30s' },
+  weir: { connect_to: {}, shutdown_timeout: '30s', shared_counters: '16m' },
 };
 
 for (const [name, text] of [
@@ -302,6 +304,16 @@ const errors: { text: string; at: string; message: string }[] = [
     message: 'weir.shutdown_timeout: expected a time such as 60s, got "soon"',
   },
   {
+    text: 'weir: {shared_counters: 63k}',
+    at: '1:25',
+    message: 'weir.shared_counters: expected a size from 64k to 4g, got "63k"',
+  },
+  {
+    text: 'weir: {shared_counters: 5g}',
+    at: '1:25',
+    message: 'weir.shared_counters: expected a size from 64k to 4g, got "5g"',
+  },
+  {
     text: 'weir: {connect_to: {"api.openai.com": "x:1"}}',
     at: '1:39',
     message:
@@ -383,6 +395,11 @@ const errors: { text: string; at: string; message: string }[] = [
     at: '1:1',
     message:
       'deployment.admin.admin_listen.port: expected a port that apisix.node_listen does not use, got 0.0.0.0:9180',
+  },
+  {
+    text: 'apisix: {control: {port: 9180}}',
+    at: '1:26',
+    message: 'apisix.control.port: expected a port that nothing else here uses, got 127.0.0.1:9180',
   },
   // Admin keys: none is shown.
   {

@@ -204,7 +204,7 @@ test('a ttl runs on while the gateway is down, and goes on after a restart', asy
   const file = temporaryFile(t);
   const before = await open(t, file);
   await before.put('routes', 'short', {}, { ttlSeconds: 0.01 });
-  await before.put('routes', 'longer', {}, { ttlSeconds: 0.25 });
+  await before.put('routes', 'longer', {}, { ttlSeconds: 1 });
   await before.close();
   await delay(20);
   const after = await open(t, file);
@@ -212,7 +212,12 @@ test('a ttl runs on while the gateway is down, and goes on after a restart', asy
     (await after.load()).resources.map((resource) => resource.id),
     ['longer'],
   );
-  await delay(300);
+  const gone = Promise.withResolvers<readonly ResourceChange[]>();
+  after.watch((changes) => gone.resolve(changes));
+  // The timer of the store does not keep the process alive.
+  const keepAlive = setTimeout(() => gone.reject(new Error('nothing expired')), 10_000);
+  assert.deepEqual(await gone.promise, [{ kind: 'routes', id: 'longer', resource: null }]);
+  clearTimeout(keepAlive);
   assert.equal(after.get('routes', 'longer'), undefined);
 });
 

@@ -36,6 +36,8 @@ export interface Conversion {
 export interface StreamConversion {
   /** Something has been said, an error included. False at the end: the provider's events were none that can be converted. */
   readonly hasOutput: boolean;
+  /** The last event of the client's protocol was given, an error included: nothing may follow it. */
+  readonly hasEnded: boolean;
   /** What an event of the provider's protocol becomes: framed events of the client's protocol, `''` for nothing. */
   event(event: StreamEvent): string;
   /** The provider's stream is over: what is still to be said, `''` for nothing. */

@@ -104,6 +104,7 @@ describe('frames of AWS that are relayed', () => {
 describe('server-sent events that are converted', () => {
   const toUpperCase: StreamConversion = {
     hasOutput: true,
+    hasEnded: false,
     event: ({ data }) => (data === 'skipped' ? '' : encodeSse({ event: 'message', data: data.toUpperCase() })),
     end: () => 'data: END\n\n',
   };

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../json.ts';
-import { arrayIn, messagesIn, textsIn, toMessages } from './message-text.ts';
+import { arrayIn, lastUserTextIn, messagesIn, textsIn, toMessages } from './message-text.ts';
 import type { AddedMessage, PromptFormat } from './prompt-format.ts';
 
 /**
@@ -10,6 +10,7 @@ export const bedrockConversePrompts: PromptFormat = {
   protocol: 'bedrock-converse',
   hasTurns: true,
   messages: (body) => [...toMessages('system', textsIn(body['system'])), ...messagesIn(body)],
+  lastUserText: (body) => lastUserTextIn(arrayIn(body, 'messages')),
   prepend: (body, added) => change(body, added, (own, more) => [...more, ...own]),
   append: (body, added) => change(body, added, (own, more) => [...own, ...more]),
 };

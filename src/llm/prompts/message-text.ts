@@ -15,6 +15,16 @@ export function textsIn(content: unknown): string[] {
   return textsOf(content, (part) => textsOf(toolResultOf(part)?.['content'], () => []));
 }
 
+/** The text of the last message of the user's that has any; results of tools have none. Parts are joined by spaces. */
+export function lastUserTextIn(messages: readonly unknown[]): string {
+  for (const message of messages.toReversed()) {
+    if (!isJsonObject(message) || message['role'] !== 'user') continue;
+    const text = textsOf(message['content'], () => []).join(' ');
+    if (text.trim() !== '') return text;
+  }
+  return '';
+}
+
 function textsOf(content: unknown, textsOfOther: (part: JsonObject) => string[]): string[] {
   if (typeof content === 'string') return [content];
   if (!Array.isArray(content)) return [];

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../json.ts';
 import { toMessages } from './message-text.ts';
 import type { PromptFormat } from './prompt-format.ts';
 
@@ -5,13 +6,13 @@ import type { PromptFormat } from './prompt-format.ts';
 export const openaiEmbeddingsPrompts: PromptFormat = {
   protocol: 'openai-embeddings',
   hasTurns: false,
-  messages({ input }) {
-    const texts: unknown[] = Array.isArray(input) ? input : [input];
-    return toMessages(
-      'user',
-      texts.filter((text) => typeof text === 'string'),
-    );
-  },
+  messages: (body) => toMessages('user', textsToEmbed(body)),
+  lastUserText: (body) => textsToEmbed(body).join(' '),
   prepend: (body) => body,
   append: (body) => body,
 };
+
+function textsToEmbed({ input }: JsonObject): string[] {
+  const texts: unknown[] = Array.isArray(input) ? input : [input];
+  return texts.filter((text) => typeof text === 'string');
+}

@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonObject } from '../json.ts';
-import { textsIn, toMessages } from './message-text.ts';
+import { lastUserTextIn, textsIn, toMessages } from './message-text.ts';
 import type { AddedMessage, PromptFormat, PromptMessage } from './prompt-format.ts';
 
 /**
@@ -13,6 +13,9 @@ export const openaiResponsesPrompts: PromptFormat = {
     const { instructions, input } = body;
     const system = typeof instructions === 'string' ? toMessages('system', [instructions]) : [];
     return [...system, ...(Array.isArray(input) ? input.flatMap(messageOf) : toMessages('user', textsIn(input)))];
+  },
+  lastUserText({ input }) {
+    return lastUserTextIn(Array.isArray(input) ? input.map(toUserMessage) : [toUserMessage(input)]);
   },
   prepend(body, added) {
     const { instructions } = body;
@@ -29,6 +32,12 @@ export const openaiResponsesPrompts: PromptFormat = {
 function messageOf(item: unknown): PromptMessage[] {
   if (!isJsonObject(item)) return toMessages('user', textsIn(item));
   return toMessages(item['role'] ?? 'user', textsOfItem(item));
+}
+
+/** What is the user's own without saying so, in the form that says so; other items are left as they are. */
+function toUserMessage(item: unknown): unknown {
+  if (typeof item === 'string') return { role: 'user', content: item };
+  return isJsonObject(item) && item['type'] === 'input_text' ? { role: 'user', content: [item] } : item;
 }
 
 function textsOfItem(item: JsonObject): string[] {

@@ -128,6 +128,106 @@ describe('reading prompts', () => {
   test('nobody knows the prompts of passthrough', () => assert.equal(findPromptFormat('passthrough'), undefined));
 });
 
+const lastTexts: readonly [what: string, protocol: ProtocolName, body: JsonObject, text: string][] = [
+  [
+    'the last message of the user, not the last of all',
+    'openai-chat',
+    {
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'user', content: 'b' },
+        { role: 'assistant', content: 'c' },
+      ],
+    },
+    'b',
+  ],
+  [
+    'parts of text, joined by a space',
+    'openai-chat',
+    { messages: [{ role: 'user', content: [{ type: 'text', text: 'a' }, { type: 'image_url' }, { text: 'b' }] }] },
+    'a b',
+  ],
+  [
+    'what the user said before a tool did',
+    'openai-chat',
+    {
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'assistant', tool_calls: [] },
+        { role: 'tool', content: 'r' },
+      ],
+    },
+    'a',
+  ],
+  [
+    'not the result of a tool, although the user sends it',
+    'anthropic-messages',
+    {
+      system: 's',
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'assistant', content: [{ type: 'tool_use' }] },
+        { role: 'user', content: [{ type: 'tool_result', content: 'r' }] },
+      ],
+    },
+    'a',
+  ],
+  [
+    'the text beside the result of a tool',
+    'anthropic-messages',
+    {
+      messages: [
+        {
+          role: 'user',
+          content: [
+            { type: 'tool_result', content: 'r' },
+            { type: 'text', text: 'a' },
+          ],
+        },
+      ],
+    },
+    'a',
+  ],
+  [
+    'blocks of text',
+    'bedrock-converse',
+    { messages: [{ role: 'user', content: [{ text: 'a' }, { toolResult: { content: [{ text: 'r' }] } }] }] },
+    'a',
+  ],
+  ['an input of text', 'openai-responses', { instructions: 'i', input: 'a' }, 'a'],
+  [
+    'the last item of the user',
+    'openai-responses',
+    {
+      input: [
+        {
+          role: 'user',
+          content: [
+            { type: 'input_text', text: 'a' },
+            { type: 'input_text', text: 'b' },
+          ],
+        },
+        { type: 'reasoning', content: [{ type: 'reasoning_text', text: 'r' }] },
+        { type: 'function_call_output', output: 'o' },
+        { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'c' }] },
+      ],
+    },
+    'a b',
+  ],
+  ['an item that names no role', 'openai-responses', { input: ['a', { type: 'input_text', text: 'b' }] }, 'b'],
+  ['all texts to embed', 'openai-embeddings', { input: ['a', 'b', 3] }, 'a b'],
+  ['nothing but white space', 'openai-chat', { messages: [{ role: 'user', content: ' \n' }] }, ''],
+  ['no user', 'openai-chat', { messages: [{ role: 'system', content: 's' }, null, 7] }, ''],
+  ['messages that are none', 'bedrock-converse', { messages: 'a' }, ''],
+  ['an input that is none', 'openai-responses', { input: { role: 'user' } }, ''],
+];
+
+describe('what the user has said last', () => {
+  for (const [what, protocol, body, text] of lastTexts) {
+    test(`${protocol}: ${what}`, () => assert.equal(formatOf(protocol).lastUserText(body), text));
+  }
+});
+
 const system: AddedMessage = { role: 'system', content: 'S' };
 const asked: AddedMessage = { role: 'user', content: 'U' };
 const chat = { role: 'user', content: 'own' };

@@ -20,8 +20,9 @@ export class AnswerNotes {
     this.#call.timeToFirstTokenMs = Math.floor(performance.now() - this.#sentAt);
   }
 
-  record({ usage, hasToolCalls, text }: AnswerFacts): void {
+  record({ usage, rawUsage, hasToolCalls, text }: AnswerFacts): void {
     this.#call.usage = usage;
+    this.#call.rawUsage = rawUsage;
     this.#call.hasToolCalls = hasToolCalls;
     this.#call.responseText = text;
   }

@@ -7,29 +7,16 @@ import { isJsonContainer } from '../../llm/json.ts';
 import { countTokensPath } from '../../llm/protocols/openai-chat.ts';
 import { shapeBody, type ShapedBody } from '../../llm/request-body.ts';
 import { convertedFields, requestHeaderLines } from '../../llm/request-headers.ts';
-import type { LlmTarget } from '../../llm/target.ts';
 import { noUsage } from '../../llm/usage.ts';
 import type { LlmCall, RequestContext } from '../../pipeline/context.ts';
 import { refusal, type Reply } from '../../pipeline/reply.ts';
 import type { AttemptFailure, OutgoingRequest, Reception, Target } from '../../pipeline/target.ts';
-import type { PoolUse } from '../../upstream/connection.ts';
-import type { Pool } from '../../upstream/pool.ts';
 import { AnswerNotes } from './answer-notes.ts';
+import type { LlmInstance } from './llm-instance.ts';
 import type { LlmRequest } from './llm-request.ts';
 import { loggedUri } from './logged-uri.ts';
 import { receiveAnswer } from './receive-answer.ts';
 import { translate, type Translation } from './translation.ts';
-
-/** A provider of one route with the parts of this worker that calls to it use. Made when configuration changes. */
-export interface LlmInstance {
-  readonly target: LlmTarget;
-  readonly pool: Pool;
-  readonly use: PoolUse;
-  /** `$upstream_uri` by protocol, for those with a fixed path. */
-  readonly loggedTargets: Readonly<Record<string, string>>;
-  /** Keep the text of answers, for payload logs or an access log that prints it. */
-  readonly capturesText: boolean;
-}
 
 /** A request to a provider, complete but for a credential that is computed from the rest. */
 interface Draft {
@@ -48,13 +35,13 @@ interface Sent {
 /** One client's LLM call, addressed to one provider. */
 export class LlmAttemptTarget implements Target {
   readonly name: string;
-  #instance: LlmInstance;
+  readonly instance: LlmInstance;
   #request: LlmRequest;
   #sent: Sent | null = null;
 
   constructor(instance: LlmInstance, request: LlmRequest) {
     this.name = instance.target.instanceName;
-    this.#instance = instance;
+    this.instance = instance;
     this.#request = request;
   }
 
@@ -64,7 +51,7 @@ export class LlmAttemptTarget implements Target {
   }
 
   prepare(ctx: RequestContext): OutgoingRequest | WeirError | Promise<OutgoingRequest | WeirError> {
-    const { signer } = this.#instance.target;
+    const { signer } = this.instance.target;
     const draft = this.#draft(ctx);
     if (draft instanceof WeirError) return draft;
     if (signer === null) return this.#send(ctx, draft, '');
@@ -79,7 +66,7 @@ export class LlmAttemptTarget implements Target {
 
   receive(_ctx: RequestContext, head: ResponseHead): Reception {
     if (this.#sent === null) throw new Error('an answer to a request that was not sent');
-    const { target, capturesText } = this.#instance;
+    const { target, capturesText } = this.instance;
     return receiveAnswer(head, { ...this.#sent, target, capturesText, protocol: this.#request.protocol });
   }
 
@@ -93,7 +80,7 @@ export class LlmAttemptTarget implements Target {
   }
 
   #draft(ctx: RequestContext): Draft | WeirError {
-    const { endpoint, bodyRules, provider } = this.#instance.target;
+    const { endpoint, bodyRules, provider } = this.instance.target;
     if (this.#becomesChat()) return this.#unsupported();
     const translation = translate(this.#request, provider);
     if (translation instanceof WeirError) return translation;
@@ -113,13 +100,13 @@ export class LlmAttemptTarget implements Target {
    */
   #becomesChat(): boolean {
     const { protocol, body } = this.#request;
-    const { path } = this.#instance.target.endpoint;
+    const { path } = this.instance.target.endpoint;
     const isElsewhere = path !== null && !path.endsWith(countTokensPath);
     return protocol.keepsRequestLine && isElsewhere && isJsonContainer(body.outline['messages']);
   }
 
   #unsupported(): WeirError {
-    const { name, protocols } = this.#instance.target.provider;
+    const { name, protocols } = this.instance.target.provider;
     return new WeirError('LLM_PROTOCOL_UNSUPPORTED', [
       name,
       this.#request.protocol.name,
@@ -129,7 +116,7 @@ export class LlmAttemptTarget implements Target {
 
   /** @param credentialLines - Those of the signer. */
   #send(ctx: RequestContext, { translation, shaped, unsigned }: Draft, credentialLines: string): OutgoingRequest {
-    const { target, pool, use } = this.#instance;
+    const { target, pool, use } = this.instance;
     const call = startCall(shaped);
     ctx.llm = call;
     this.#sent = { translation, model: shaped.model, notes: new AnswerNotes(call, performance.now()) };
@@ -142,7 +129,7 @@ export class LlmAttemptTarget implements Target {
     const { method, target: uri, body } = unsigned;
     const head = `${method} ${uri} HTTP/1.1\r\n${lines}content-length: ${body.length}\r\n\r\n`;
     const { scheme, hostHeader, lockedArguments } = target.endpoint;
-    const logged = this.#instance.loggedTargets[protocol.name] ?? loggedUri(uri, lockedArguments);
+    const logged = this.instance.loggedTargets[protocol.name] ?? loggedUri(uri, lockedArguments);
     return { pool, use, wire: { method, head, body }, scheme, host: hostHeader, uri: logged };
   }
 }
@@ -156,6 +143,7 @@ function startCall(shaped: ShapedBody): LlmCall {
     endUserId: shaped.endUserId,
     timeToFirstTokenMs: 0,
     usage: noUsage,
+    rawUsage: null,
     hasToolCalls: false,
     responseText: null,
   };

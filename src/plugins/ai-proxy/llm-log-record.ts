@@ -1,17 +1,21 @@
-import type { LlmTarget } from '../../llm/target.ts';
 import type { LlmLog, LlmLogParts } from '../../observability/llm-log.ts';
 import { toLlmSummary } from '../../observability/llm-summary.ts';
 import type { RequestContext } from '../../pipeline/context.ts';
-import { LlmAttemptTarget } from './llm-attempt-target.ts';
+import type { LlmAttemptTarget } from './llm-attempt-target.ts';
 
 /**
  * Hands what `logging.summaries` and `logging.payloads` ask for to the loggers of the route, or writes it to the log of
  * LLM calls. A request that reached no provider has nothing to tell.
  *
+ * @param served - Who served the request; null: nobody.
  * @param log - Null: the route has loggers.
  */
-export function writeLlmLog(ctx: RequestContext, target: LlmTarget, log: Pick<LlmLog, 'write'> | null): void {
-  ctx.llmLog = toLlmLogParts(ctx, target);
+export function writeLlmLog(
+  ctx: RequestContext,
+  served: LlmAttemptTarget | null,
+  log: Pick<LlmLog, 'write'> | null,
+): void {
+  ctx.llmLog = served === null ? null : toLlmLogParts(ctx, served);
   if (log === null || ctx.llmLog === null) return;
   log.write({
     timestamp: new Date(Date.now() - (performance.now() - ctx.exchange.startedAt)).toISOString(),
@@ -22,12 +26,13 @@ export function writeLlmLog(ctx: RequestContext, target: LlmTarget, log: Pick<Ll
   });
 }
 
-function toLlmLogParts(ctx: RequestContext, target: LlmTarget): LlmLogParts | null {
+function toLlmLogParts(ctx: RequestContext, served: LlmAttemptTarget): LlmLogParts | null {
   const call = ctx.llm;
-  if (call === null || !(ctx.target instanceof LlmAttemptTarget)) return null;
+  if (call === null) return null;
+  const { logsSummaries, logsPayloads } = served.instance.target;
   const stream = call.requestType === 'ai_stream';
   return {
-    ...(target.logsSummaries && {
+    ...(logsSummaries && {
       llm_summary: toLlmSummary({
         requestModel: call.requestModel,
         model: call.model,
@@ -41,8 +46,8 @@ function toLlmLogParts(ctx: RequestContext, target: LlmTarget): LlmLogParts | nu
         contentRiskLevel: '',
       }),
     }),
-    ...(target.logsPayloads && {
-      llm_request: { messages: ctx.target.requestMessages, stream },
+    ...(logsPayloads && {
+      llm_request: { messages: served.requestMessages, stream },
       ...(call.responseText !== null && { llm_response_text: { content: call.responseText } }),
     }),
   };

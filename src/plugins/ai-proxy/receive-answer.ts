@@ -44,6 +44,7 @@ export function receiveAnswer(head: ResponseHead, parts: AnswerParts): Reception
     }
     return receiveWhole({
       gear: 'whole',
+      status: head.status,
       convert: (body) => convertAnswer(conversion, body, { status: head.status, model, coding }),
       protocol,
       capturesText,
@@ -58,7 +59,7 @@ export function receiveAnswer(head: ResponseHead, parts: AnswerParts): Reception
     return receiveStream({ ...settings, stream, observer, conversion: null, fields });
   }
   const gear = protocol.keepsRequestLine ? 'pass' : 'whole';
-  return receiveWhole({ gear, convert: null, protocol, capturesText, notes, limits, fields });
+  return receiveWhole({ gear, status: head.status, convert: null, protocol, capturesText, notes, limits, fields });
 }
 
 /** How the answer is compressed, which no provider is asked to do; null: it is not. */

@@ -1,4 +1,5 @@
 import { WeirError } from '../../base/errors.ts';
+import type { StreamConversion } from '../../llm/converters/converter.ts';
 import type { AnswerStream } from '../../llm/framing/answer-stream.ts';
 import type { StreamObserver } from '../../llm/framing/tap.ts';
 import type { Reception, ReceptionLimits } from '../../pipeline/target.ts';
@@ -11,7 +12,7 @@ interface StreamParts {
   /** Reads along in `stream`. */
   readonly observer: StreamObserver;
   /** Converts `stream`; null: it is relayed as it comes. */
-  readonly conversion: { readonly hasOutput: boolean } | null;
+  readonly conversion: Pick<StreamConversion, 'hasOutput' | 'hasEnded'> | null;
   readonly notes: AnswerNotes;
   readonly fields: readonly string[];
   readonly flushIntervalMs: number;
@@ -41,8 +42,10 @@ export function receiveStream(parts: StreamParts): Reception {
     },
     errorTail(error) {
       const tail = stream.errorTail(error);
-      // After what its protocol calls the end nothing is missing: an error would spoil a complete answer.
-      return tail !== null && observer.sawDone ? nothing : tail;
+      // After what its protocol calls the end nothing is missing: an error would spoil a complete answer. After an error
+      // of the provider's own, another one says nothing new.
+      const hasEnded = conversion === null ? observer.sawDone || observer.failed : conversion.hasEnded;
+      return tail !== null && hasEnded ? nothing : tail;
     },
   };
 }

@@ -11,6 +11,7 @@ const noEnding: Ending = { body: nothing, failure: null };
 
 interface WholeParts {
   readonly gear: 'whole' | 'pass';
+  readonly status: number;
   /** Makes the client's answer of the provider's; null: they are the same. */
   readonly convert: ((body: Buffer) => Buffer | WeirError) | null;
   /** What the client speaks. */
@@ -34,6 +35,9 @@ export function receiveWhole(parts: WholeParts): Reception {
     onEnd(received) {
       notes.begun();
       if (received === null) return noEnding;
+      if (isEmptySuccess(parts, received)) {
+        return { body: nothing, failure: new WeirError('UPSTREAM_ANSWER', ['it is empty']) };
+      }
       const body = convert === null ? received : convert(received);
       if (body instanceof WeirError) return { body: nothing, failure: body };
       notes.record(observeBody(protocol, body, { captureText: capturesText }));
@@ -42,6 +46,11 @@ export function receiveWhole(parts: WholeParts): Reception {
     onBroken() {},
     errorTail: () => null,
   };
+}
+
+/** Whoever speaks JSON has to say something. */
+function isEmptySuccess({ protocol, status }: WholeParts, received: Buffer): boolean {
+  return received.length === 0 && status === 200 && !protocol.keepsRequestLine;
 }
 
 interface AnswerFacts {

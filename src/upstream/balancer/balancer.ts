@@ -14,6 +14,11 @@ export interface Balancer {
   begin(view: RequestView): Picker | Promise<Picker>;
 }
 
+/** A balancer that decides by what it has. */
+export interface ImmediateBalancer extends Balancer {
+  begin(view: RequestView): Picker;
+}
+
 /** The choice for one request: the first, and others after failures. */
 export interface Picker {
   /**

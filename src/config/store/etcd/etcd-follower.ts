@@ -172,7 +172,8 @@ export class EtcdFollower {
       const { type, kv } = toObject(event);
       return { deleted: type === 'DELETE', entry: toEntry(kv) };
     });
-    this.#revision = Math.max(this.#revision, ...changes.map(({ entry }) => entry.modRevision));
+    // They come in order.
+    this.#revision = changes.at(-1)?.entry.modRevision ?? this.#revision;
     this.#options.onEvents(changes, this.#revision);
   }
 

@@ -276,7 +276,7 @@ class EtcdStore implements WritableStore {
 
   #enqueue(changes: readonly ResourceChange[], revision: number): void {
     this.#revision = revision;
-    this.#pending.push(...changes);
+    this.#pending = [...this.#pending, ...changes];
     if (!this.#announcing) void this.#announce();
   }
 

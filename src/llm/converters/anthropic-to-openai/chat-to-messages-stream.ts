@@ -40,6 +40,10 @@ export class ChatToMessagesStream implements StreamConversion {
     return this.#hasOutput;
   }
 
+  get hasEnded(): boolean {
+    return this.#state === 'ended';
+  }
+
   event(event: StreamEvent): string {
     if (this.#state === 'ended') return '';
     const output = event.data === '[DONE]' ? this.#stop() : this.#convert(event);

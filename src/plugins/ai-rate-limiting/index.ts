@@ -1,0 +1,41 @@
+import type { RequestContext } from '../../pipeline/context.ts';
+import { definePlugin } from '../../pipeline/define-plugin.ts';
+import { createLimitAnswers } from '../limit-answers.ts';
+import { RequestQuota, type QuotaPolicy } from './request-quota.ts';
+import { aiRateLimitingSchema, checkAiRateLimiting } from './schema.ts';
+import { compileTokenCost } from './token-cost.ts';
+import { compileTokenLimits } from './token-limits.ts';
+
+/** Limits the tokens that LLM calls of a route may use. */
+export const aiRateLimiting = definePlugin({
+  name: 'ai-rate-limiting',
+  priority: 1030,
+  version: 0.1,
+  summary: 'Limits the tokens that requests to LLMs may use in a time.',
+  schema: aiRateLimitingSchema,
+  check: checkAiRateLimiting,
+  create(conf, env) {
+    const policy: QuotaPolicy = {
+      limits: compileTokenLimits(conf, env.owner),
+      cost: compileTokenCost(conf),
+      store: env.windowStores.get(conf),
+      allowsDegradation: conf.allow_degradation,
+      showsHeaders: conf.show_limit_quota_header,
+      answers: createLimitAnswers(conf),
+      log: env.log,
+    };
+    return {
+      rewrite(ctx) {
+        ctx.tokenQuota = new RequestQuota(policy);
+        return undefined;
+      },
+      access: (ctx) => quotaOf(ctx)?.admit(ctx),
+      log: (ctx) => quotaOf(ctx)?.charge(ctx),
+    };
+  },
+});
+
+/** Null: the plugin has not run for this request. */
+function quotaOf({ tokenQuota }: RequestContext): RequestQuota | null {
+  return tokenQuota instanceof RequestQuota ? tokenQuota : null;
+}

@@ -1,0 +1,204 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Log } from '../base/log.ts';
+import { longestTimerMs } from '../base/longest-timer.ts';
+import { pluginMetaOf } from '../config/plugin-meta.ts';
+import type { Route } from '../config/route.ts';
+import type { GatewayConfig } from '../config/static/gateway-config.ts';
+import type { ResourceChange, StoredResource, StoreState } from '../config/store/store.ts';
+import { Deadlines } from '../http/deadlines.ts';
+import { DeclaredChecks } from '../pipeline/declared-checks.ts';
+import type { Plugin } from '../pipeline/define-plugin.ts';
+import { SecretCache } from '../pipeline/secret-cache.ts';
+import type { NamedCells } from '../shared-memory/named-cells.ts';
+import { parseConnectTo } from '../upstream/connect-to.ts';
+import { createConnector } from '../upstream/connector.ts';
+import type { Schedule } from '../upstream/health/address-monitor.ts';
+import type { HealthCheck } from '../upstream/health/health-check.ts';
+import { InstanceMonitor, type ProbeNetwork, type ResourceHealth } from '../upstream/health/instance-monitor.ts';
+import type { HealthReport } from '../upstream/health/shared-health.ts';
+import { createResolver } from '../upstream/resolver.ts';
+
+interface HealthMonitorOptions {
+  readonly findPlugin: (enabled: readonly string[] | undefined) => (name: string) => Plugin | undefined;
+  readonly cells: NamedCells;
+  /** Relative paths of config.yaml lie under it. */
+  readonly prefix: string;
+  readonly log: Log;
+  /** Default: timers. */
+  readonly schedule?: Schedule;
+}
+
+/** Values of secrets that may change are looked at so often; how old one may get is the secret cache's business. */
+const secretsMs = 10_000;
+
+/** A resource that declares checks. */
+interface Watched {
+  readonly declared: readonly DeclaredChecks[];
+  readonly monitors: Map<string, InstanceMonitor>;
+  cancelRefresh: () => void;
+}
+
+/**
+ * Runs the health checks of all routes, on the main thread: each address is probed once, however many workers there
+ * are. They begin and end with the route; an edit that does not change where an instance is keeps what is known of it.
+ */
+export class HealthMonitor {
+  readonly #options: HealthMonitorOptions;
+  readonly #schedule: Schedule;
+  readonly #secrets: SecretCache;
+  readonly #deadlines = new Deadlines();
+  readonly #watched = new Map<string, Watched>();
+  #managers: ReadonlyMap<string, StoredResource> = new Map();
+  #config: GatewayConfig;
+  #network: ProbeNetwork;
+
+  /** @throws Error when the certificates of config.yaml cannot be read. */
+  constructor(config: GatewayConfig, options: HealthMonitorOptions) {
+    this.#options = options;
+    this.#schedule = options.schedule ?? scheduleTimer;
+    this.#secrets = new SecretCache({ environment: process.env, log: options.log });
+    this.#config = config;
+    this.#network = this.#createNetwork(config);
+  }
+
+  /** Begins with these resources. Once, before {@link apply}. */
+  start({ resources }: StoreState): void {
+    this.apply(resources.map((resource) => ({ kind: resource.kind, id: resource.id, resource })));
+  }
+
+  /** Takes changed resources over. */
+  apply(changes: readonly ResourceChange[]): void {
+    // First of all: checks of a new route may need a secret of a new manager.
+    const managers = new Map(this.#managers);
+    for (const { kind, id, resource } of changes) {
+      if (kind !== 'secrets') continue;
+      if (resource === null) managers.delete(id);
+      else managers.set(id, resource);
+    }
+    this.#managers = managers;
+    this.#secrets.setManagers(managers);
+    for (const { kind, id, resource } of changes) {
+      if (kind === 'routes') this.#watch(`routes/${id}`, resource);
+    }
+  }
+
+  /** Takes a reloaded config.yaml over, with all resources as they are now. */
+  reconfigure(config: GatewayConfig, state: StoreState): void {
+    this.#network = this.#createNetwork(config);
+    this.#config = config;
+    this.start(state);
+  }
+
+  /** Takes what a worker has seen. */
+  report({ owner, instance, ip, signal, status }: HealthReport): void {
+    this.#watched.get(owner)?.monitors.get(instance)?.report(ip, signal, status);
+  }
+
+  /** Everything that is checked, by resource. */
+  describe(): readonly ResourceHealth[] {
+    return Array.from(this.#watched, ([owner, { monitors }]) => ({
+      owner,
+      instances: Array.from(monitors.values(), (monitor) => monitor.describe()),
+    }));
+  }
+
+  stop(): void {
+    for (const owner of this.#watched.keys()) this.#unwatch(owner);
+  }
+
+  #watch(owner: string, resource: StoredResource | null): void {
+    const declared = resource === null ? [] : this.#declaredBy(resource);
+    if (declared.length === 0) return this.#unwatch(owner);
+    const before = this.#watched.get(owner);
+    before?.cancelRefresh();
+    const watched = { declared, monitors: before?.monitors ?? new Map(), cancelRefresh: () => {} };
+    this.#watched.set(owner, watched);
+    this.#refresh(owner, watched);
+  }
+
+  #unwatch(owner: string): void {
+    const watched = this.#watched.get(owner);
+    if (watched === undefined) return;
+    this.#watched.delete(owner);
+    watched.cancelRefresh();
+    for (const monitor of watched.monitors.values()) monitor.stop();
+  }
+
+  #declaredBy({ value }: StoredResource): readonly DeclaredChecks[] {
+    const { plugins = {}, status } = value as Route;
+    if (status === 0 || this.#config.apisix.disable_upstream_healthcheck) return [];
+    const find = this.#options.findPlugin(this.#config.plugins);
+    return Object.entries(plugins).flatMap(([name, conf]) => {
+      const plugin = find(name);
+      if (plugin === undefined || pluginMetaOf(conf).disable === true) return [];
+      return DeclaredChecks.of(plugin, conf, this.#secrets) ?? [];
+    });
+  }
+
+  #refresh(owner: string, watched: Watched): void {
+    const pending = watched.declared.map((each) => each.refresh()).filter((fetch) => fetch !== null);
+    if (pending.length === 0) this.#apply(owner, watched);
+    else void Promise.all(pending).then(() => this.#apply(owner, watched));
+  }
+
+  #apply(owner: string, watched: Watched): void {
+    // It was changed or removed while its secrets were fetched.
+    if (this.#watched.get(owner) !== watched) return;
+    this.#setChecks(owner, watched);
+    if (watched.declared.some(({ canChange }) => canChange)) {
+      watched.cancelRefresh = this.#schedule(() => this.#refresh(owner, watched), secretsMs);
+    }
+  }
+
+  #setChecks(owner: string, { declared, monitors }: Watched): void {
+    const checks = new Map(declared.flatMap((each) => this.#read(owner, each)).map((check) => [check.name, check]));
+    for (const [name, monitor] of monitors) {
+      const check = checks.get(name);
+      if (check !== undefined && monitor.update(check)) {
+        checks.delete(name);
+      } else {
+        monitor.stop();
+        monitors.delete(name);
+      }
+    }
+    const { cells, log } = this.#options;
+    const parts = { owner, cells, log, schedule: this.#schedule, random: Math.random, network: () => this.#network };
+    for (const [name, check] of checks) monitors.set(name, new InstanceMonitor(check, parts));
+  }
+
+  #read(owner: string, declared: DeclaredChecks): readonly HealthCheck[] {
+    try {
+      return declared.read();
+    } catch {
+      // The workers say what is wrong, without the values of secrets that stand in this error.
+      this.#options.log.warn('health: the checks of a resource cannot be run, its instances count as healthy', {
+        owner,
+      });
+      return [];
+    }
+  }
+
+  #createNetwork({ apisix: { ssl, dns_resolver_valid }, weir }: GatewayConfig): ProbeNetwork {
+    const { log, prefix } = this.#options;
+    const resolver = createResolver({
+      log,
+      ...(dns_resolver_valid !== undefined && { ttlMs: dns_resolver_valid * 1000 }),
+    });
+    const connector = createConnector({
+      resolver,
+      connectTo: new Map(),
+      ...(ssl.ssl_trusted_certificate !== 'system' && {
+        trustedCa: readFileSync(resolve(prefix, ssl.ssl_trusted_certificate), 'utf8'),
+      }),
+      log,
+    });
+    const destinations = parseConnectTo(new Map(Object.entries(weir.connect_to)));
+    return { resolver, destinations, connector, deadlines: this.#deadlines };
+  }
+}
+
+function scheduleTimer(run: () => void, delayMs: number): () => void {
+  const timer = setTimeout(run, Math.min(delayMs, longestTimerMs));
+  return () => clearTimeout(timer);
+}

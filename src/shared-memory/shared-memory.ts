@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto';
+import { type Log, silentLog } from '../base/log.ts';
+import { entryTableBytes, locksOf } from './entry-table.ts';
+import { createKeyedHash } from './keyed-hash.ts';
+import { NamedCells, namedCellsBytes } from './named-cells.ts';
+import { SharedCounters } from './shared-counters.ts';
+
+/** Memory that all threads of the process see, as plain data for `workerData`. It outlives reloads and dead workers. */
+export interface SharedRegion {
+  /** Random: makes hashes of keys unpredictable to clients. */
+  readonly seed: string;
+  readonly cells: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+}
+
+interface SharedRegionOptions {
+  /** Bytes for counters, 32 each, of which three quarters can be in use at once. Default 8 MiB. */
+  readonly counterBytes?: number;
+  /** How many names cells can have. Default 65,536. */
+  readonly cellSlots?: number;
+}
+
+/** @throws RangeError when the machine does not give that much memory. */
+export function createSharedRegion(options: SharedRegionOptions = {}): SharedRegion {
+  const { counterBytes = 8 * 1024 * 1024, cellSlots = 65_536 } = options;
+  return {
+    seed: randomBytes(16).toString('hex'),
+    cells: new SharedArrayBuffer(namedCellsBytes(cellSlots)),
+    counters: new SharedArrayBuffer(entryTableBytes(counterBytes)),
+  };
+}
+
+/**
+ * For the main thread, when a worker has ended: had it been in the middle of counting, the others would wait for it for
+ * two seconds.
+ *
+ * @param threadId - That Node had given to the worker.
+ */
+export function releaseLocksOf(region: SharedRegion, threadId: number): void {
+  locksOf(region.counters).releaseAllOf(threadId);
+}
+
+interface SharedMemoryOptions {
+  /** Is told once when one of the memories is full. Default: nobody is. */
+  readonly log?: Pick<Log, 'warn'>;
+  /** The clock of the counters, in milliseconds. Default: since the start of the process. */
+  readonly now?: () => number;
+}
+
+/** One thread's view of a {@link SharedRegion}. */
+export class SharedMemory {
+  readonly cells: NamedCells;
+  readonly counters: SharedCounters;
+
+  constructor(region: SharedRegion, { log = silentLog, now }: SharedMemoryOptions = {}) {
+    const hash = createKeyedHash(region.seed);
+    this.cells = new NamedCells(region.cells, {
+      hash,
+      onFull: () =>
+        log.warn('there is no more room for names in the shared memory: what is new is not shared by the workers'),
+    });
+    this.counters = new SharedCounters(region.counters, {
+      hash,
+      onEvict: () =>
+        log.warn('the memory for rate limits is full: counters that end soon are lost; raise weir.shared_counters'),
+      ...(now && { now }),
+    });
+  }
+}

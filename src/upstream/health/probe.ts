@@ -1,0 +1,102 @@
+import type { Deadlines } from '../../http/deadlines.ts';
+import type { ErrorCode, WeirError } from '../../base/errors.ts';
+import { UpstreamConnection, type ResponseHandler } from '../connection.ts';
+import type { Connector } from '../connector.ts';
+import type { HealthSignal } from './health-state.ts';
+import type { ProbePlan } from './probe-plan.ts';
+
+/** What a probe has found: a status, or a failure without one. */
+export type ProbeResult =
+  | { readonly kind: 'connected' }
+  | { readonly kind: 'status'; readonly status: number }
+  | { readonly kind: 'failure'; readonly signal: HealthSignal; readonly reason: string };
+
+interface ProbeParts {
+  /** Does not apply `weir.connect_to`: the address is where the probe goes. */
+  readonly connector: Connector;
+  readonly deadlines: Deadlines;
+}
+
+const timeoutCodes: ReadonlySet<ErrorCode> = new Set([
+  'UPSTREAM_CONNECT_TIMEOUT',
+  'UPSTREAM_SEND_TIMEOUT',
+  'UPSTREAM_READ_TIMEOUT',
+]);
+const tcpCodes: ReadonlySet<ErrorCode> = new Set([
+  'UPSTREAM_DNS',
+  'UPSTREAM_CONNECT',
+  'UPSTREAM_TLS',
+  'UPSTREAM_RESET',
+]);
+
+/** What an error of an attempt says about the health of the address; null: it was not the upstream's fault. */
+function toHealthSignal(error: WeirError): Exclude<HealthSignal, 'success'> | null {
+  if (error.blame !== 'upstream') return null;
+  if (timeoutCodes.has(error.code)) return 'timeout';
+  return tcpCodes.has(error.code) ? 'tcp_failure' : 'http_failure';
+}
+
+/**
+ * Sends one probe to one address.
+ *
+ * @param done - Called once, never before this function has returned.
+ * @returns Gives the probe up; `done` is not called any more.
+ */
+export function sendProbe(
+  { connector, deadlines }: ProbeParts,
+  plan: ProbePlan,
+  to: { readonly ip: string; readonly port: number },
+  done: (result: ProbeResult) => void,
+): () => void {
+  let close = (): void => {};
+  let settled = false;
+  const timer = setTimeout(() => {
+    settle({ kind: 'failure', signal: 'timeout', reason: `no answer within ${plan.timeoutMs / 1000} s` });
+  }, plan.timeoutMs);
+
+  function settle(result: ProbeResult): void {
+    if (settled) return;
+    end();
+    done(result);
+  }
+
+  function end(): void {
+    settled = true;
+    clearTimeout(timer);
+    close();
+  }
+
+  function fail(error: WeirError): void {
+    // An error of ours says nothing about the other side, but an address that cannot be asked must not count as asked.
+    settle({ kind: 'failure', signal: toHealthSignal(error) ?? 'http_failure', reason: error.message });
+  }
+
+  const { scheme, servername, verifyTls, timeoutMs, request } = plan;
+  const options = { origin: { scheme, host: to.ip, port: to.port }, servername, verifyTls, timeoutMs };
+  close = connector.connect(options, (error, socket, { address }) => {
+    if (error !== null) return fail(error);
+    if (socket === null) return;
+    if (request === null) {
+      close = () => socket.destroy();
+      return settle({ kind: 'connected' });
+    }
+    const connection = new UpstreamConnection(socket, { address, deadlines, owner: noPool });
+    close = () => connection.destroy();
+    connection.send(request, { ...useOnce, timeoutMs }, readStatus(settle, fail));
+  });
+  return end;
+}
+
+function readStatus(settle: (result: ProbeResult) => void, fail: (error: WeirError) => void): ResponseHandler {
+  return {
+    // The status says it all: the rest of the answer is not waited for.
+    onHead: ({ status }) => settle({ kind: 'status', status }),
+    onData: () => {},
+    onReadEnd: () => {},
+    onEnd: () => {},
+    onError: fail,
+  };
+}
+
+const useOnce = { keepAlive: false, idleTimeoutMs: 0, maxIdle: 0 } as const;
+const noPool = { onIdle: (connection: UpstreamConnection) => connection.destroy(), onGone: () => {} };
