@@ -116,7 +116,7 @@ async function untilStatus(gateway: TestGateway, wanted: Record<string, string>,
 }
 
 // Most of their time they wait for the next probe.
-describe('health checks', { concurrency: 4 }, () => {
+describe('health checks', { concurrency: 2 }, () => {
   test('every worker leaves an unhealthy instance at once, comes back to it, and ignores health when all are unhealthy', async () => {
     await using main = await startProbed();
     await using spare = await startProbed();

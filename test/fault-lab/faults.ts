@@ -54,6 +54,8 @@ const replaced = (wire: WireAnswer, from: string | RegExp, to: string): Buffer =
 const always = (outcome: Outcome) => (): Outcome => outcome;
 const json = 'Content-Type: application/json\r\n';
 
+const withoutItsEnd = ({ bytes }: WireAnswer): Buffer => bytes.subarray(0, -10);
+
 /** Answers with something wrong about them, from the first byte to the last. */
 export const faultyAnswers: readonly FaultyAnswer[] = [
   ...(
@@ -142,10 +144,33 @@ export const faultyAnswers: readonly FaultyAnswer[] = [
   {
     name: 'is good and ends with its connection',
     fault: (_wire, dialect) => (call) => {
-      const stream = JSON.parse(call.request.body.toString()).stream === true;
+      const { stream = false } = JSON.parse(call.request.body.toString()) as { stream?: boolean };
       stopAfter(goodAnswer(dialect, stream, 'close').bytes, 'close')(call);
     },
     outcomeOf: always({ kept: false }),
+  },
+  {
+    // Where only the end of the connection ends the body, HTTP cannot tell that something is missing.
+    name: 'ends with its connection, too early',
+    fault: (_wire, dialect) => stopAfter(withoutItsEnd(goodAnswer(dialect, false, 'close')), 'close'),
+    only: 'plain',
+    outcomeOf: (wire, dialect) =>
+      dialect.isRelayed
+        ? { kept: false, body: withoutItsEnd(wire).subarray(wire.headBytes).toString() }
+        : { error: 'UPSTREAM_ANSWER', upstreamStatus: '200', kept: false },
+  },
+  {
+    name: 'is a stream that ends with its connection, too early: the log tells',
+    fault: (_wire, dialect) => {
+      const begun = wireAnswer(goodEvents(dialect).slice(0, 3), { contentType: sse, framing: 'close' });
+      return stopAfter(begun.bytes, 'close');
+    },
+    only: 'streamed',
+    outcomeOf: (_wire, dialect) => ({
+      kept: false,
+      logged: 'UPSTREAM_INCOMPLETE_STREAM',
+      ...(dialect.isRelayed && { body: goodEvents(dialect).slice(0, 3).join('') }),
+    }),
   },
   {
     name: 'is an error of its own that breaks',

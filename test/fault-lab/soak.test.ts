@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoggedCall } from '../support/ai-stage.ts';
 import { eventually } from '../support/gateway.ts';
 import { fieldOf } from '../support/mock-provider.ts';
-import { judge } from './dialects.ts';
 import { Soak, soakLanes, soakMs, type Done } from './soak.ts';
 import { piecesFor } from './soak-provider.ts';
 
@@ -91,7 +90,6 @@ describe('a soak of mixed faults', { timeout: 120_000 + 4 * soakMs }, () => {
   test('every request has one true answer and one line, and leaves nothing behind', async (t) => {
     await using soak = await Soak.start(t);
     await soak.run(600);
-    await soak.expectNothingLeft();
     const before = await soak.measure();
     await soak.run(1200);
     expectAll(soak, await soak.lines(), strictly(soak));
@@ -125,7 +123,7 @@ describe('a soak of mixed faults', { timeout: 120_000 + 4 * soakMs }, () => {
       }
     };
     const changes = change();
-    await soak.run(600);
+    await soak.run(500);
     end.abort();
     await changes;
     expectAll(soak, await soak.lines(), strictly(soak));
@@ -138,7 +136,7 @@ describe('a soak of mixed faults', { timeout: 120_000 + 4 * soakMs }, () => {
     await using soak = await Soak.start(t);
     const killed: number[] = [];
     const killSome = async (): Promise<void> => {
-      for (const after of [200, 400]) {
+      for (const after of [150, 300]) {
         await eventually(() => soak.done.length >= after, 30_000);
         const [state] = (await soak.measure()).filter(({ threadId }) => !killed.includes(threadId));
         assert.ok(state !== undefined);
@@ -146,7 +144,7 @@ describe('a soak of mixed faults', { timeout: 120_000 + 4 * soakMs }, () => {
         await soak.kill(state.threadId);
       }
     };
-    await Promise.all([soak.run(600), killSome()]);
+    await Promise.all([soak.run(500), killSome()]);
     const isCut = ({ left, complete }: Done): boolean => !left && !complete;
     // A line is on its way to the file for a moment after its answer has left.
     const mostLost = soakLanes * killed.length;
