@@ -18,6 +18,7 @@ const rooms = [
   'observability',
   'llm',
   'pipeline',
+  'forward',
   'plugins',
   'snapshot',
   'proxy',

@@ -92,6 +92,9 @@ const formatNames = {
   'host-port': '`host:port`',
   'etcd-url': 'URL',
   'etcd-prefix': 'string',
+  path: 'path',
+  'metric-prefix': 'string',
+  'label-name': 'string',
   'aes-key': 'string',
 };
 

@@ -9,13 +9,21 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   BAD_REQUEST: 'The bytes are no HTTP/1.1 request, or one that two servers could read in two ways.',
   REQUEST_TIMEOUT: 'The head took longer than `client_header_timeout`, or the body paused for `client_body_timeout`.',
   BODY_TOO_LARGE: 'The body is larger than `client_max_body_size`, or `max_post_args_readable_size` while routing.',
+  CLIENT_CERTIFICATE_REQUIRED:
+    'The resource `ssls` of this host asks for a client certificate, and this connection has shown none, or one that was refused.',
   URI_TOO_LONG: 'The request line is longer than 16 KiB.',
   EXPECTATION_FAILED: 'An `Expect` header other than `100-continue`.',
+  MISDIRECTED_REQUEST:
+    'The connection was made for another server name, and the host asks for a client certificate. A client may try again with a connection of its own.',
   HEAD_TOO_LARGE: 'The head is larger than 32 KiB or has more than 100 fields.',
   CLIENT_CLOSED_REQUEST: 'The client left before its answer was complete. Only in logs.',
   TRANSFER_CODING_UNSUPPORTED: 'A `Transfer-Encoding` other than `chunked`.',
   HTTP_VERSION_UNSUPPORTED: 'The request line says neither HTTP/1.1 nor HTTP/1.0.',
   ROUTE_NOT_FOUND: 'No route takes this host, path, method and so on.',
+  UNAUTHORIZED: 'An authentication plugin has not recognized the consumer; the answer says what it missed.',
+  CONSUMER_NOT_ALLOWED: 'The consumer may not use this route, by `consumer-restriction`. The status is its `rejected_code`.',
+  CONSUMER_GROUP_MISSING:
+    'The group of the consumer was deleted with `force`: what it would limit is not known, so nothing is let through.',
   LLM_CONTENT_TYPE: 'A `Content-Type` that does not begin with `application/json`.',
   LLM_BODY_EMPTY: 'A request without a body.',
   LLM_BODY_TOO_LARGE: 'The body is larger than `max_req_body_size` of the plugin.',
@@ -25,7 +33,11 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   LLM_CONVERSION: 'The request cannot be said in the protocol of the provider.',
   LLM_UPSTREAM_PATH: 'The path at the provider contains the model, and none is named.',
   LLM_AUTH: 'The credential for the provider is computed or fetched (`auth.gcp`, `auth.aws`), and that failed.',
+  NO_UPSTREAM_NODE: 'The upstream of the route has no nodes.',
   NO_USABLE_INSTANCE: 'Every instance of `ai-proxy-multi` is out of quota, or unhealthy while others are not.',
+  IP_NOT_ALLOWED:
+    'The client is not in the `whitelist` of `ip-restriction`, or is in its `blacklist`. The status is its `response_code`.',
+  PATTERN_UNDECIDED: 'A pattern of the configuration took longer than 50 ms for the path of this request.',
   RATE_LIMITED: 'A limit of the route is used up. The status is `rejected_code` of the plugin.',
   RATE_LIMIT_STORE:
     'The counters of a limit cannot be reached, and `allow_degradation` is off. The error log says why.',

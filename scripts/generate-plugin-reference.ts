@@ -66,13 +66,19 @@ function renderPage(
 }
 
 function pluginBlocks(plugin: Plugin, page: string): Readonly<Record<string, string>> {
-  const { properties, required } = plugin.schema as { properties: Record<string, unknown>; required?: string[] };
-  const { _meta, ...own } = properties;
   return {
     facts: renderPluginFacts(plugin, page),
-    fields: renderFields({ properties: own, required }),
+    fields: renderOwnFields(plugin.schema),
+    ...(plugin.consumer !== null && { 'consumer-fields': renderOwnFields(plugin.consumer.schema) }),
     ...ownBlocks[plugin.name],
   };
+}
+
+/** Without `_meta`, which every plugin has. */
+function renderOwnFields(schema: object): string {
+  const { properties, required } = schema as { properties: Record<string, unknown>; required?: string[] };
+  const { _meta, ...own } = properties;
+  return renderFields({ properties: own, required });
 }
 
 if (import.meta.main) {

@@ -30,14 +30,23 @@ interface FieldSchema {
  * @throws Error when the page shows no configuration of the plugin, or one that the plugin refuses.
  */
 export function renderPluginFacts(plugin: Plugin, page: string): string {
-  const shown = adminExamples(page).flatMap(({ body }) => pluginsOf(body)[plugin.name] ?? []);
+  const examples = adminExamples(page);
+  const shown = examples
+    .filter(({ path }) => !isOfConsumer(path))
+    .flatMap(({ body }) => pluginsOf(body)[plugin.name] ?? []);
   if (shown.length === 0) throw new Error(`the page of ${plugin.name} has no example: a curl that configures it`);
   for (const conf of shown) {
     const wrong = plugin.check(conf);
     if (wrong !== null) throw new Error(`the page of ${plugin.name} has an example that is refused: ${wrong}`);
   }
+  for (const { path, body } of examples) {
+    const conf = isOfConsumer(path) ? pluginsOf(body)[plugin.name] : undefined;
+    const wrong = conf === undefined ? null : (plugin.consumer ?? plugin).check(conf);
+    if (wrong !== null) throw new Error(`the page of ${plugin.name} has a consumer that is refused: ${wrong}`);
+  }
   const phases = new Set(shown.flatMap((conf) => Object.keys(plugin.create(conf, nobody))));
-  const { encrypt_fields: credentials = [] } = plugin.schema as FieldSchema;
+  const schemas = [plugin.schema, plugin.consumer?.schema ?? {}] as FieldSchema[];
+  const credentials = schemas.flatMap(({ encrypt_fields = [] }) => encrypt_fields);
   return `${plugin.summary}\n\n${table(
     ['priority', 'version', 'phases', 'credential fields'],
     [[String(plugin.priority), String(plugin.version), codes([...phases]), codes(credentials)]],
@@ -87,6 +96,11 @@ function codes(values: readonly unknown[]): string {
   return values.length === 0 ? 'none' : values.map((value) => `\`${String(value)}\``).join(', ');
 }
 
+/** Where plugins that authenticate have another configuration. */
+function isOfConsumer(path: string): boolean {
+  return /^consumers(?:$|\/)/.test(path);
+}
+
 function pluginsOf(body: unknown): Readonly<Record<string, unknown>> {
   return (body as { readonly plugins?: Readonly<Record<string, unknown>> }).plugins ?? {};
 }
@@ -101,6 +115,9 @@ const nobody = {
   windowStores: { get: () => ({}) },
   health: { of: () => alwaysHealthy },
   shared: new SharedMemory(createSharedRegion({ counterBytes: 0 })),
+  metrics: { extraLabels: {} },
+  httpsPort: 443,
+  metadata: {},
   llmLog: null,
   log: silent,
   configurationLog: silent,

@@ -1,3 +1,4 @@
+import { hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isatty } from 'node:tty';
@@ -6,6 +7,7 @@ import type { Log } from './base/log.ts';
 import { silentLog } from './base/log.ts';
 import type { GatewayConfig } from './config/static/gateway-config.ts';
 import { toBytes, toMilliseconds } from './config/static/size-and-time.ts';
+import { toTlsVersions } from './config/static/tls-versions.ts';
 import { Deadlines } from './http/deadlines.ts';
 import { listen, type Listener } from './http/listener.ts';
 import type { ServerConnectionOptions } from './http/server-connection.ts';
@@ -14,7 +16,10 @@ import { createGatewayLog, type GatewayLog } from './observability/gateway-log.t
 import { openLlmLog, type LlmLog } from './observability/llm-log.ts';
 import { openLogFile, type LogFile } from './observability/log-file.ts';
 import { LogFiles } from './observability/log-files.ts';
+import { TrafficCounters } from './observability/metrics/traffic-counters.ts';
+import { WorkerMetrics } from './observability/metrics/worker-metrics.ts';
 import { SecretCache } from './pipeline/secret-cache.ts';
+import type { MetricsEnv } from './pipeline/define-plugin.ts';
 import { printsResponseText } from './pipeline/variables.ts';
 import { pluginFinder } from './plugins/index.ts';
 import { compileAccessLog } from './proxy/access-log.ts';
@@ -22,6 +27,7 @@ import { compileClientAddress } from './proxy/client-address.ts';
 import { createHandler, type Gateway } from './proxy/handle.ts';
 import { WindowStores } from './rate-limit/window-stores.ts';
 import { SharedMemory } from './shared-memory/shared-memory.ts';
+import { CertificateCompiler } from './snapshot/certificates.ts';
 import { SnapshotHolder } from './snapshot/holder.ts';
 import type { MessageFromWorker, MessageToWorker, WorkerStart } from './snapshot/messages.ts';
 import { SnapshotCompiler } from './snapshot/snapshot.ts';
@@ -61,6 +67,8 @@ class TrafficWorker {
   readonly #batchQueues: BatchQueues;
   readonly #shared: SharedMemory;
   readonly #windowStores: WindowStores;
+  readonly #metrics: WorkerMetrics;
+  readonly #traffic: TrafficCounters;
   #runtime: Runtime;
   #listeners: Listener[] = [];
   #draining = false;
@@ -87,6 +95,12 @@ class TrafficWorker {
       trustedCa: () => this.#readTrustedCa(this.#runtime.config),
       log: this.#log,
     });
+    // They outlive a reload, as what was counted does.
+    this.#metrics = new WorkerMetrics(start.metricPage, {
+      buckets: start.config.plugin_attr.prometheus,
+      log: this.#log,
+    });
+    this.#traffic = new TrafficCounters(this.#metrics);
     this.#secrets = new SecretCache({ environment: process.env, log: this.#log });
     this.#runtime = this.#createRuntime(start.config, (compiler) => new SnapshotHolder(compiler, start.state));
   }
@@ -182,12 +196,15 @@ class TrafficWorker {
         shared: this.#shared,
         windowStores: this.#windowStores,
         health: this.#createHealth(config),
+        httpsPort: httpsPortOf(config),
+        metrics: { worker: this.#metrics, extraLabels: extraLabelsOf(config) },
         log: this.#log,
         configurationLog: this.#start.workerIndex === 0 ? this.#log : silentLog,
         logsResponseText: http.enable_access_log && printsResponseText(http.access_log_format),
       },
       routerMode: config.apisix.router.http,
       secrets: this.#secrets,
+      certificates: this.#createCertificateCompiler(config),
       log: this.#log,
     });
     const holder = createHolder(compiler);
@@ -198,10 +215,12 @@ class TrafficWorker {
       maxPostArgsBytes: config.apisix.max_post_args_readable_size * mebibyte,
       clientAddress: compileClientAddress(http.real_ip_header, http.real_ip_from),
       writeAccessLog: this.#createAccessLog(config),
+      traffic: this.#traffic,
       log: this.#log,
     };
     const server: ServerConnectionOptions = {
       handler: createHandler(gateway),
+      traffic: this.#traffic,
       deadlines: this.#deadlines,
       serverLine: `Server: ${config.apisix.enable_server_tokens ? productToken : 'Weir'}\r\n`,
       timeouts: {
@@ -210,8 +229,26 @@ class TrafficWorker {
         bodyMs: toMilliseconds(http.client_body_timeout),
         sendMs: toMilliseconds(http.send_timeout),
       },
+      findTerminator: (serverName) => holder.current.certificates.find(serverName),
     };
     return { config, gateway, server, holder, pools };
+  }
+
+  #createCertificateCompiler({ apisix: { ssl, enable_http2 } }: GatewayConfig): CertificateCompiler {
+    const seed = this.#start.region.seed;
+    return new CertificateCompiler({
+      tls: {
+        versions: toTlsVersions(ssl.ssl_protocols) ?? [],
+        ciphers: ssl.ssl_ciphers,
+        // The same in all workers: a client seldom meets the one again that made its ticket.
+        ticketKeys: ssl.ssl_session_tickets ? new Uint8Array(hkdfSync('sha256', seed, '', 'session tickets', 48)) : null,
+        protocols: enable_http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
+      },
+      fallbackName: ssl.fallback_sni?.toLowerCase(),
+      secrets: this.#secrets,
+      log: this.#log,
+      configurationLog: this.#start.workerIndex === 0 ? this.#log : silentLog,
+    });
   }
 
   #createPools(config: GatewayConfig): Pools {
@@ -255,6 +292,16 @@ class TrafficWorker {
     const accessLog = file;
     return (ctx) => accessLog.write(format(ctx));
   }
+}
+
+/** What `plugin_attr.prometheus.metrics` says, by metric. */
+function extraLabelsOf({ plugin_attr }: GatewayConfig): MetricsEnv['extraLabels'] {
+  const { metrics } = plugin_attr.prometheus;
+  return Object.fromEntries(Object.entries(metrics).map(([name, { extra_labels }]) => [name, extra_labels]));
+}
+
+function httpsPortOf({ apisix: { ssl }, plugin_attr }: GatewayConfig): number {
+  return plugin_attr.redirect?.https_port ?? (ssl.enable ? ssl.listen[0]?.port : undefined) ?? 443;
 }
 
 function send(message: MessageFromWorker): void {

@@ -1,147 +1,29 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { type AdminServer, type AdminServerOptions, createAdminServer } from '../src/admin/server.ts';
+import { createAdminServer } from '../src/admin/server.ts';
 import { silentLog } from '../src/base/log.ts';
-import type { PluginCatalogue, PluginSpec } from '../src/config/plugin-catalogue.ts';
-import { withPluginMeta } from '../src/config/plugin-meta.ts';
 import { defineResource } from '../src/config/resource.ts';
 import { resources } from '../src/config/resources.ts';
-import { openEmbeddedStore } from '../src/config/store/embedded.ts';
 import { StoreError, type WritableStore } from '../src/config/store/store.ts';
-import { createValidator } from '../src/schema/validator.ts';
+import {
+  adminKey,
+  aiProxy,
+  assertRefused,
+  type Call,
+  catalogue,
+  decorator,
+  httpLogger,
+  keyAuth,
+  startAdmin,
+  type StoredRoute,
+  viewerKey,
+} from './support/admin-api.ts';
 
-const adminKey = 'edit-key-0123456789';
-const viewerKey = 'view-key-0123456789';
 const secret = 'Bearer sk-0123456789abcdef';
-
-function fakePlugin(name: string, priority: number, ownSchema: Record<string, unknown>): PluginSpec {
-  const schema = withPluginMeta({ type: 'object', ...ownSchema });
-  const validator = createValidator(schema);
-  return { name, priority, version: 0.1, summary: name, schema, check: (conf) => validator.check(conf) };
-}
-
-const aiProxy = fakePlugin('ai-proxy', 1040, {
-  properties: {
-    provider: { type: 'string', enum: ['openai', 'deepseek'] },
-    auth: {
-      type: 'object',
-      properties: {
-        header: { type: 'object', patternProperties: { '.*': { type: 'string', pattern: '^[^\\r\\n]+$' } } },
-      },
-      additionalProperties: false,
-    },
-    options: { type: 'object' },
-    timeout: { type: 'integer', minimum: 1, maximum: 600_000, default: 30_000 },
-  },
-  required: ['provider', 'auth'],
-});
-const decorator = fakePlugin('ai-prompt-decorator', 1070, { properties: { prepend: { type: 'string' } } });
-const plugins = new Map([aiProxy, decorator].map((plugin) => [plugin.name, plugin]));
-const catalogue: PluginCatalogue = {
-  get: (name) => plugins.get(name),
-  names: () => ['ai-prompt-decorator', 'ai-proxy'],
-};
-
 const goodProxy = { provider: 'openai', auth: { header: { Authorization: secret } } };
 const goodRoute = { uri: '/anything', plugins: { 'ai-proxy': goodProxy } };
 const emptyRoute = { uri: '/empty', plugins: {} };
-
-interface StoredRoute {
-  readonly id: string;
-  readonly create_time: number;
-  readonly update_time: number;
-  readonly uri: string;
-  readonly desc: string;
-  readonly status: number;
-  readonly methods: readonly string[];
-  readonly labels: Readonly<Record<string, string>>;
-  readonly plugins: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-}
-
-/** Every field that some answer of the Admin API has. */
-interface AnswerBody {
-  readonly key: string;
-  readonly value: StoredRoute;
-  readonly total: number;
-  readonly list: readonly AnswerBody[];
-  readonly error_msg: string;
-  readonly description: string;
-  readonly req_body: string;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly text: string;
-  readonly json: AnswerBody;
-}
-
-interface Call {
-  readonly headers?: Record<string, string>;
-  readonly key?: string | null;
-  /** Sent as JSON; a string is sent as it is. */
-  readonly body?: unknown;
-}
-
-/** The Admin API on a free port over a store in a directory of its own. */
-async function startAdmin(
-  changes: Partial<AdminServerOptions> & { wrapStore?: (store: WritableStore) => WritableStore } = {},
-) {
-  const directory = mkdtempSync(join(tmpdir(), 'weir-admin-'));
-  const store = await openEmbeddedStore({ file: join(directory, 'weir.db'), log: silentLog });
-  const { wrapStore = (same: WritableStore) => same, ...options } = changes;
-  const server: AdminServer = createAdminServer({
-    store: wrapStore(store),
-    catalogue,
-    resources,
-    keys: [
-      { name: 'admin', key: adminKey, role: 'admin' },
-      { name: 'viewer', key: viewerKey, role: 'viewer' },
-      { name: 'unset', key: '', role: 'admin' },
-    ],
-    adminKeyRequired: true,
-    allowAdmin: ['127.0.0.0/24'],
-    enableCors: true,
-    checkVars: (vars) => (JSON.stringify(vars).includes('"="') ? "invalid operator '='" : null),
-    log: silentLog,
-    serverHeader: 'Weir/0.1.0',
-    ...options,
-  });
-  const { port } = await server.listen('127.0.0.1', 0);
-  const origin = `http://127.0.0.1:${port}`;
-
-  async function call(
-    method: string,
-    path: string,
-    { headers = {}, key = adminKey, body }: Call = {},
-  ): Promise<Answer> {
-    const response = await fetch(`${origin}/apisix/admin${path}`, {
-      method,
-      headers: { ...(key === null ? {} : { 'X-API-KEY': key }), ...headers },
-      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    const json: AnswerBody = JSON.parse(text === '' ? 'null' : text);
-    return { status: response.status, headers: response.headers, text, json };
-  }
-
-  return {
-    server,
-    store,
-    port,
-    origin,
-    call,
-    async [Symbol.asyncDispose]() {
-      await server.close();
-      await store.close();
-      rmSync(directory, { recursive: true });
-    },
-  };
-}
 
 /** Sends bytes as they are, for what no HTTP client would send, and reads until the server closes. */
 function sendRaw(port: number, head: readonly string[]): Promise<string> {
@@ -154,11 +36,6 @@ function sendRaw(port: number, head: readonly string[]): Promise<string> {
     socket.on('error', reject);
     socket.write([...head, 'Host: x', `X-API-KEY: ${adminKey}`, 'Connection: close', '', ''].join('\r\n'));
   });
-}
-
-function assertRefused(answer: Answer, status: number, message: string): void {
-  assert.equal(answer.status, status, answer.text);
-  assert.equal(answer.text, `${JSON.stringify({ error_msg: message })}\n`);
 }
 
 describe('the envelopes', () => {
@@ -485,7 +362,7 @@ describe('a refusal', () => {
         '/routes?filter=name%3Dx',
         undefined,
         400,
-        'invalid argument filter: cannot filter by "name", expected service_id, upstream_id',
+        'invalid argument filter: cannot filter by "name", expected service_id, upstream_id, plugin_config_id',
       ],
       [
         'a broken expression',
@@ -706,6 +583,7 @@ describe('access', () => {
       allowAdmin: null,
       enableCors: false,
       checkVars: () => null,
+      reload: async () => {},
       log: silentLog,
       serverHeader: 'Weir',
     });
@@ -930,12 +808,31 @@ describe('the schema endpoints', () => {
     for (const path of ['/schema/plugins/ai-proxy', '/plugins/ai-proxy', '/plugins/ai-proxy?subsystem=http']) {
       assert.deepEqual((await admin.call('GET', path)).json, aiProxy.schema, path);
     }
-    assert.deepEqual((await admin.call('GET', '/plugins/list')).json, ['ai-prompt-decorator', 'ai-proxy']);
+    const names = ['key-auth', 'ai-prompt-decorator', 'ai-proxy', 'http-logger'];
+    assert.deepEqual((await admin.call('GET', '/plugins/list')).json, names);
     assert.deepEqual((await admin.call('GET', '/plugins/list?subsystem=stream')).json, []);
     assert.deepEqual((await admin.call('GET', '/plugins?all=true')).json, {
+      'key-auth': {
+        version: 0.1,
+        priority: 2500,
+        schema: keyAuth.schema,
+        type: 'auth',
+        consumer_schema: keyAuth.consumer?.schema,
+      },
       'ai-prompt-decorator': { version: 0.1, priority: 1070, schema: decorator.schema },
       'ai-proxy': { version: 0.1, priority: 1040, schema: aiProxy.schema },
+      'http-logger': {
+        version: 0.1,
+        priority: 410,
+        schema: httpLogger.schema,
+        metadata_schema: httpLogger.metadata?.schema,
+      },
     });
+    const other: readonly [path: string, schema: unknown][] = [
+      ['/schema/plugins/key-auth?schema_type=consumer', keyAuth.consumer?.schema],
+      ['/plugins/http-logger?schema_type=metadata', httpLogger.metadata?.schema],
+    ];
+    for (const [path, schema] of other) assert.deepEqual((await admin.call('GET', path)).json, schema, path);
   });
 
   it('say what they do not know', async () => {
@@ -948,6 +845,7 @@ describe('the schema endpoints', () => {
       ['/plugins/ai-proxy?subsystem=stream', 404, 'plugin not found in subsystem stream'],
       ['/plugins/list?subsystem=x', 400, 'unsupported subsystem: x'],
       ['/schema/plugins/ai-proxy?schema_type=consumer', 400, 'not found schema'],
+      ['/schema/plugins/ai-proxy?schema_type=metadata', 400, 'not found schema'],
       ['/plugins', 400, 'missing plugin name'],
     ];
     for (const [path, status, message] of rows) assertRefused(await admin.call('GET', path), status, message);

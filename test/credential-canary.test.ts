@@ -14,7 +14,7 @@ import {
   type Provider,
   type RawProvider,
 } from './support/mock-provider.ts';
-import { expiredCertificate } from './support/tls-fixtures.ts';
+import { expiredCertificate, serverCertificate } from './support/tls-fixtures.ts';
 
 /** Each is found again wherever it leaks to. They look like nothing in particular, so that no pattern hides them by chance. */
 const canaries = {
@@ -173,6 +173,7 @@ test('no credential is in any log, on the terminal, or in an error that the gate
 });
 
 function leaksIn(places: readonly [string, string][], values: Readonly<Record<string, string>>): string[] {
+  for (const [name, canary] of Object.entries(values)) assert.ok(canary.length > 10, `${name} is no canary`);
   return places.flatMap(([place, text]) =>
     Object.entries(values).flatMap(([name, canary]) => {
       const at = text.indexOf(canary);
@@ -316,3 +317,133 @@ test(
     assert.deepEqual(leaksIn(places, computed), []);
   },
 );
+
+/** Credentials in resources of every kind. */
+const stored = {
+  'key of key-auth': 'canarykeyauthy1',
+  'password of basic-auth': 'canarybasicauthy2',
+  'secret of jwt-auth': 'canaryjwtauthsecretofatleast32bytesy3',
+  'a header of a probe': 'canaryprobey4',
+  'the password of a node': 'canarynodey5',
+  'the private key of a certificate': serverCertificate.key.split('\n')[2] ?? '',
+  'what is no private key': 'canarynokeyy6',
+  'the token for Vault': 'canaryvaulty7',
+  'a credential of a service': 'canaryservicey8',
+  'a credential of a global rule': 'canaryruley9',
+  'a credential in plugin metadata': 'canarymetadatay0',
+};
+
+test('nor does a credential of any resource come out, however the resource is put, refused and shown', async () => {
+  await using stage = await startGateway({ config: { nginx_config: { error_log_level: 'debug' } } });
+  const places: [string, string][] = [];
+  const { cert, key } = serverCertificate;
+  const nodes = { '127.0.0.1:1': 1 };
+  const probe = (line: string): object => ({ active: { req_headers: [line] } });
+  const aiProxy = (name: keyof typeof stored): object => ({
+    provider: 'openai-compatible',
+    auth: { header: { 'X-Odd': stored[name] } },
+    override: { endpoint: 'http://127.0.0.1:1' },
+  });
+  const odd = `X-Odd: ${stored['a header of a probe']}`;
+  const good: readonly [path: string, body: object][] = [
+    ['/upstreams/u', { nodes, checks: probe(odd), tls: { client_cert: cert, client_key: key } }],
+    [
+      '/services/s',
+      { upstream: { nodes, checks: probe(odd) }, plugins: { 'ai-proxy': aiProxy('a credential of a service') } },
+    ],
+    ['/plugin_configs/p', { plugins: { 'ai-proxy': aiProxy('a credential of a service') } }],
+    ['/consumer_groups/g', { plugins: { 'ai-proxy': aiProxy('a credential of a service') } }],
+    ['/consumers/jack', { plugins: { 'key-auth': { key: stored['key of key-auth'] } } }],
+    [
+      '/consumers/jack/credentials/basic',
+      { plugins: { 'basic-auth': { username: 'jack', password: stored['password of basic-auth'] } } },
+    ],
+    [
+      '/consumers/jack/credentials/jwt',
+      { plugins: { 'jwt-auth': { key: 'jack', secret: stored['secret of jwt-auth'] } } },
+    ],
+    [
+      '/global_rules/r',
+      {
+        plugins: { 'http-logger': { uri: 'http://127.0.0.1:1', auth_header: stored['a credential of a global rule'] } },
+      },
+    ],
+    ['/secrets/vault/1', { uri: 'http://127.0.0.1:1', prefix: 'kv', token: stored['the token for Vault'] }],
+    ['/ssls/c', { sni: 'canary.example', cert, key }],
+    ['/routes/r', { uri: '/r', service_id: 's', plugin_config_id: 'p', plugins: { 'key-auth': {} } }],
+  ];
+  for (const [path, body] of good) {
+    const { status } = await stage.admin('PUT', path, body);
+    assert.equal(status, 201, path);
+  }
+  for (const method of ['PUT', 'GET']) {
+    const { body } = await stage.admin(
+      method,
+      '/ssls/c',
+      method === 'PUT' ? good.find(([path]) => path === '/ssls/c')?.[1] : undefined,
+    );
+    places.push([`the answer to ${method} of a certificate`, JSON.stringify(body)]);
+  }
+
+  const noKey = stored['what is no private key'].repeat(20);
+  const bad: readonly [path: string, body: object][] = [
+    ['/upstreams/u', { nodes: { [`http://u:${stored['the password of a node']}@a`]: 1 } }],
+    ['/upstreams/u', { nodes, checks: probe(`${odd}\r\n`) }],
+    ['/upstreams/u', { nodes, tls: { client_cert: cert, client_key: noKey } }],
+    ['/upstreams/u', { nodes, tls: { client_cert: expiredCertificate.cert, client_key: key } }],
+    ['/services/s', { upstream: { nodes, checks: probe(`${odd}\n`) } }],
+    ['/services/s', { plugins: { 'ai-proxy': { ...aiProxy('a credential of a service'), timeout: 0 } } }],
+    ['/consumers/jack', { plugins: { 'key-auth': { key: [stored['key of key-auth']] } } }],
+    ['/consumers/jack', { plugins: { 'key-auth': stored['key of key-auth'].padStart(40) } }],
+    ['/consumers/jack', { plugins: { 'basic-auth': { username: 1, password: stored['password of basic-auth'] } } }],
+    [
+      '/consumers/jack/credentials/jwt',
+      { plugins: { 'jwt-auth': { key: 'k', algorithm: 'none', secret: stored['secret of jwt-auth'] } } },
+    ],
+    [
+      '/consumers/jack/credentials/both',
+      { plugins: { 'key-auth': { key: stored['key of key-auth'] }, 'basic-auth': {} } },
+    ],
+    ['/consumers/none/credentials/key', { plugins: { 'key-auth': { key: stored['key of key-auth'] } } }],
+    [
+      '/global_rules/other',
+      {
+        plugins: { 'http-logger': { uri: 'http://127.0.0.1:1', auth_header: stored['a credential of a global rule'] } },
+      },
+    ],
+    ['/plugin_metadata/http-logger', { log_format: stored['a credential in plugin metadata'] }],
+    ['/secrets/vault/1', { uri: 'http://127.0.0.1:1', prefix: 1, token: stored['the token for Vault'] }],
+    ['/secrets/vault/1', { uri: 'http://127.0.0.1:1', prefix: 'kv', token: [stored['the token for Vault']] }],
+    ['/ssls/c', { sni: 'canary.example', cert, key: noKey }],
+    ['/ssls/c', { sni: 'canary.example', cert: expiredCertificate.cert, key }],
+    ['/ssls/c', { cert, key }],
+    ['/protos/1', { content: stored['what is no private key'] }],
+  ];
+  for (const [path, body] of bad) {
+    const { status, body: answer } = await stage.admin('PUT', path, body);
+    const about = `the refusal of ${path} with ${Object.keys(body).join()}`;
+    assert.ok(status >= 400 && status < 500, `${about}: ${status}`);
+    places.push([about, JSON.stringify(answer)]);
+  }
+  for (const path of [
+    'routes',
+    'services',
+    'upstreams',
+    'route/r',
+    'service/s',
+    'upstream/u',
+    'plugin_metadatas',
+    'schema',
+  ]) {
+    places.push([`/v1/${path}`, (await call(`${stage.controlUrl}/v1/${path}`, { method: 'GET' })).text]);
+  }
+  for (const headers of [{}, { apikey: 'wrong' }, { apikey: stored['key of key-auth'] }]) {
+    const answer = await call(`${stage.url}/r`, { body: { messages: [] }, headers });
+    places.push(['an answer', JSON.stringify(answer.headers) + answer.text]);
+  }
+  await stage.accessLog('/r');
+  assert.equal(await stage.stop(), 0);
+  for (const name of readdirSync(join(stage.prefix, 'logs'))) places.push([`logs/${name}`, stage.readLog(name)]);
+  places.push(['stdout or stderr', stage.output()]);
+  assert.deepEqual(leaksIn(places, stored), []);
+});

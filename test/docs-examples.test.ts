@@ -34,6 +34,7 @@ const openaiChat = 'https://api.openai.com/v1/chat/completions sk-openai';
 
 /** What each page's examples reach, in order: the URL, and a piece of the credential. */
 const reached: Readonly<Record<string, readonly string[]>> = {
+  'admin-api.md': [],
   'providers/openai.md': [
     openaiChat,
     openaiChat,
@@ -77,6 +78,7 @@ const reached: Readonly<Record<string, readonly string[]>> = {
   // What is probed is not among them: nobody knows how often by now.
   'health.md': [],
   'balancing.md': [...Array<string>(2).fill('https://api.openai.com/v1/embeddings sk-openai'), openaiChat],
+  'upstreams.md': ['http://127.0.0.1:8000/shop/orders?limit=5 '],
   'plugins/ai-proxy.md': [openaiChat, openaiChat],
   'plugins/ai-proxy-multi.md': [openaiChat, openaiChat],
   'plugins/ai-rate-limiting.md': [
@@ -93,6 +95,14 @@ const reached: Readonly<Record<string, readonly string[]>> = {
   'plugins/limit-count.md': [openaiChat],
   'plugins/limit-req.md': [openaiChat],
   'plugins/http-logger.md': [openaiChat],
+  'plugins/request-id.md': [openaiChat],
+  'plugins/ip-restriction.md': [openaiChat],
+  'plugins/redirect.md': [openaiChat],
+  'plugins/proxy-rewrite.md': [openaiChat],
+  'plugins/response-rewrite.md': [openaiChat],
+  'plugins/cors.md': [openaiChat],
+  'plugins/prometheus.md': [openaiChat],
+  'metrics.md': [],
 };
 
 const hosts = [
@@ -201,8 +211,11 @@ function callsOfPage(): string[] {
 }
 
 const pages = [
+  'admin-api.md',
   'balancing.md',
   'health.md',
+  'metrics.md',
+  'upstreams.md',
   ...['plugins', 'providers'].flatMap((folder) =>
     readdirSync(new URL(folder, docs))
       .map((name) => `${folder}/${name}`)
@@ -254,6 +267,21 @@ const afterwards: Readonly<Record<string, () => void | Promise<void>>> = {
     assert.equal(limited?.['max_completion_tokens'], 1000);
     const [record = {}] = await gateway.llmLog('"route_id":"logged"');
     assert.deepEqual(record['llm_response_text'], { content: 'one zwei \u00e4\u20ac' });
+  },
+
+  'plugins/proxy-rewrite.md'() {
+    const [request] = hosted.requests;
+    const names = ['x-tenant', 'x-client', 'x-team'];
+    assert.deepEqual(
+      names.map((name) => fieldOf(request, name)),
+      ['blue', '127.0.0.1', undefined],
+    );
+  },
+
+  async 'plugins/prometheus.md'() {
+    const page = readFileSync(new URL('plugins/prometheus.md', docs), 'utf8');
+    const [, shown = ''] = /^(apisix_llm_prompt_tokens\{.*)$/m.exec(page) ?? [];
+    assert.ok((await gateway.metrics()).split('\n').includes(shown), shown);
   },
 
   'plugins/ai-prompt-template.md': () => assertShown('plugins/ai-prompt-template.md'),

@@ -6,6 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Log } from '../src/base/log.ts';
 import type { GatewayConfig } from '../src/config/static/gateway-config.ts';
 import type { ResourceChange, StoredResource } from '../src/config/store/store.ts';
+import { MetricsHub } from '../src/observability/metrics/metrics-hub.ts';
 import { createWorkerPool, type WorkerPool, type WorkerPoolOptions } from '../src/process/worker-pool.ts';
 import { createSharedRegion } from '../src/shared-memory/shared-memory.ts';
 
@@ -44,6 +45,7 @@ function createTestPool(
     currentState: () => ({ revision: resources.length, resources }),
     listen: [{ ip: '127.0.0.1', port: 0 }],
     region: createSharedRegion(),
+    metrics: new MetricsHub(),
     onHealthReport: () => {},
     log,
     ...options,

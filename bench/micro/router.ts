@@ -50,6 +50,7 @@ function requestFor(route: number): RequestView {
     remotePort: 40_000,
     serverAddress: '127.0.0.1',
     serverPort: 9080,
+    consumer: null,
     pathParams: {},
     header: () => undefined,
     body: null,

@@ -4,8 +4,8 @@ import type { Log } from '../base/log.ts';
 /** An answer of the control API. */
 export interface ControlReply {
   readonly status: number;
-  /** Sent as JSON, unless it is HTML. */
-  readonly body: unknown;
+  /** Sent as JSON, unless it is HTML. Absent: nothing is sent. */
+  readonly body?: unknown;
   /** The body is a page. Default false. */
   readonly isHtml?: boolean;
 }

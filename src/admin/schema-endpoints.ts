@@ -7,6 +7,12 @@ interface SchemaSources {
   readonly catalogue: PluginCatalogue;
 }
 
+interface PluginSources {
+  readonly catalogue: PluginCatalogue;
+  /** Reads the list of plugins anew. */
+  readonly reload: () => Promise<void>;
+}
+
 /** `/apisix/admin/schema/...`: GET of a resource's or plugin's schema, POST of a configuration to validate. */
 export function createSchemaEndpoint({ resources, catalogue }: SchemaSources): (request: AdminRequest) => AdminReply {
   return ({ method, path, query, body }) => {
@@ -20,11 +26,16 @@ export function createSchemaEndpoint({ resources, catalogue }: SchemaSources): (
   };
 }
 
-/** `/apisix/admin/plugins/...`: names, all plugins at once, the schema of one. */
-export function createPluginsEndpoint({ catalogue }: SchemaSources): (request: AdminRequest) => AdminReply {
+/** `/apisix/admin/plugins/...`: names, all plugins at once, the schema of one; PUT of `reload`. */
+export function createPluginsEndpoint({ catalogue, reload }: PluginSources): (request: AdminRequest) => AdminReply {
   return ({ method, path, query }) => {
-    if (method !== 'GET') throw new AdminRefusal(404, 'not found');
     const [name] = path;
+    if (method === 'PUT' && name === 'reload') {
+      // Not waited for, as in APISIX: it may move the Admin API, which waits for its running requests.
+      void reload();
+      return { status: 200, text: 'done\n' };
+    }
+    if (method !== 'GET') throw new AdminRefusal(404, 'not found');
     const names = subsystemOf(query) === 'http' ? catalogue.names() : [];
     if (name === 'list') return { status: 200, body: names };
     if (name !== undefined) return pluginSchema(catalogue, name, query);
@@ -33,18 +44,29 @@ export function createPluginsEndpoint({ catalogue }: SchemaSources): (request: A
   };
 }
 
-function describePlugin(catalogue: PluginCatalogue, name: string): unknown {
+/** A plugin with all its schemas, as the Admin API and the control API list it; `undefined`: there is none. */
+export function describePlugin(catalogue: PluginCatalogue, name: string): object | undefined {
   const plugin = catalogue.get(name);
-  return plugin && { version: plugin.version, priority: plugin.priority, schema: plugin.schema };
+  if (plugin === undefined) return undefined;
+  const { version, priority, schema, consumer, metadata } = plugin;
+  return {
+    version,
+    priority,
+    schema,
+    ...(consumer && { type: 'auth', consumer_schema: consumer.schema }),
+    ...(metadata && { metadata_schema: metadata.schema }),
+  };
 }
 
 function pluginSchema(catalogue: PluginCatalogue, name: string, query: URLSearchParams): AdminReply {
   const subsystem = subsystemOf(query);
   const plugin = subsystem === 'http' ? catalogue.get(name) : undefined;
   if (plugin === undefined) throw new AdminRefusal(404, `plugin not found in subsystem ${subsystem}`);
-  // No plugin has a schema of its own for consumers yet.
-  if (query.get('schema_type') === 'consumer') throw new AdminRefusal(400, 'not found schema');
-  return { status: 200, body: plugin.schema };
+  const { schema, consumer, metadata } = plugin;
+  const type = query.get('schema_type');
+  const asked = type === 'consumer' ? consumer?.schema : type === 'metadata' ? metadata?.schema : schema;
+  if (asked === undefined) throw new AdminRefusal(400, 'not found schema');
+  return { status: 200, body: asked };
 }
 
 function subsystemOf(query: URLSearchParams): string {

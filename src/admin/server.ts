@@ -3,11 +3,12 @@ import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { compileIpMatcher } from '../base/ip.ts';
 import type { Log } from '../base/log.ts';
 import type { PluginCatalogue } from '../config/plugin-catalogue.ts';
-import type { ResourceDefinition } from '../config/resource.ts';
+import type { ResourceContext, ResourceDefinition } from '../config/resource.ts';
 import type { StandaloneConfigs } from '../config/store/standalone-api.ts';
 import { StoreError, type WritableStore } from '../config/store/store.ts';
 import { type AdminReply, AdminRefusal, type AdminRequest } from './admin-reply.ts';
 import { type AdminKey, createAuthorizer } from './authorize.ts';
+import { registerConfigsValidate } from './configs-validate.ts';
 import { createCrud } from './crud.ts';
 import { readJsonBody } from './request-body.ts';
 import { createPluginsEndpoint, createSchemaEndpoint } from './schema-endpoints.ts';
@@ -31,6 +32,8 @@ export interface AdminServerOptions extends AdminSettings {
   readonly resources: readonly ResourceDefinition[];
   /** Checks a `vars` expression: `null`, or what is wrong. */
   readonly checkVars: (vars: unknown) => string | null;
+  /** Reads config.yaml anew, with its list of plugins. What is wrong with it goes to the log. */
+  readonly reload: () => Promise<void>;
   readonly log: Log;
   /** Value of the Server header, such as `Weir/0.1.0`. */
   readonly serverHeader: string;
@@ -95,6 +98,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     });
   }
 
+  registerConfigsValidate(app, { ...options, url: `${prefix}/configs/validate`, authorize });
   if (options.configs)
     registerStandaloneConfigs(app, { url: `${prefix}/configs`, configs: options.configs, authorize });
 
@@ -135,14 +139,36 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     },
   };
 
-  function createEndpoints({ resources, catalogue, checkVars }: AdminServerOptions): ReadonlyMap<string, Endpoint> {
+  function createEndpoints({
+    resources,
+    catalogue,
+    checkVars,
+    reload,
+  }: AdminServerOptions): ReadonlyMap<string, Endpoint> {
     const exists = (kind: string, id: string): boolean => store.get(kind, id) !== undefined;
     const context = { catalogue, checkVars, exists };
+    const top = resources.filter(({ parent }) => parent === null);
     return new Map<string, Endpoint>([
-      ...resources.map((definition) => [definition.kind, createCrud(definition, { store, context })] as const),
+      ...top.map((definition) => [definition.kind, createResourceEndpoint(definition, context)] as const),
       ['schema', createSchemaEndpoint({ resources, catalogue })],
-      ['plugins', createPluginsEndpoint({ resources, catalogue })],
+      ['plugins', createPluginsEndpoint({ catalogue, reload })],
     ]);
+  }
+
+  /** A kind, and those that lie under each one of it. */
+  function createResourceEndpoint(definition: ResourceDefinition, context: ResourceContext): Endpoint {
+    const { resources } = options;
+    const crud = createCrud(definition, { store, context, resources });
+    const below = new Map(
+      resources
+        .filter(({ parent }) => parent === definition.kind)
+        .map((child) => [child.kind, createCrud(child, { store, context, resources })]),
+    );
+    return (request) => {
+      const [parentId = '', childKind = '', ...path] = request.path;
+      const child = below.get(childKind);
+      return child === undefined ? crud(request) : child({ ...request, parentId, path });
+    };
   }
 }
 
@@ -174,9 +200,9 @@ function corsHeaders(request: FastifyRequest): Record<string, string> {
   };
 }
 
-function send(reply: FastifyReply, { status, body }: AdminReply): FastifyReply {
+function send(reply: FastifyReply, { status, body, text = '' }: AdminReply): FastifyReply {
   reply.code(status).header('Content-Type', 'application/json');
-  return reply.send(body === undefined ? '' : `${JSON.stringify(body)}\n`);
+  return reply.send(body === undefined ? text : `${JSON.stringify(body)}\n`);
 }
 
 function pathOf(request: FastifyRequest): string {

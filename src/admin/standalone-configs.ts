@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply, onRequestAsyncHookHandler } from 'fastify';
 import { stringify } from 'yaml';
 import { DocumentRefusal, type StandaloneConfigs } from '../config/store/standalone-api.ts';
-import { DocumentError, parseDocumentText } from '../config/store/standalone-text.ts';
 import { AdminRefusal } from './admin-reply.ts';
+import { addDocumentParser, parseDocumentBody } from './document-body.ts';
 
 interface StandaloneConfigsOptions {
   /** `/apisix/admin/configs` */
@@ -12,9 +12,6 @@ interface StandaloneConfigsOptions {
   readonly authorize: onRequestAsyncHookHandler;
 }
 
-/** A whole configuration is larger than a single resource: 10,000 routes of AI plugins are some 10 MB. */
-const maxBodyBytes = 128 * 1024 * 1024;
-
 /**
  * GET, HEAD and PUT of the configuration as a whole, as APISIX has them in its API-driven standalone mode.
  * https://apisix.apache.org/docs/apisix/deployment-modes/#api-driven
@@ -22,10 +19,7 @@ const maxBodyBytes = 128 * 1024 * 1024;
 export function registerStandaloneConfigs(app: FastifyInstance, options: StandaloneConfigsOptions): void {
   const { url, configs, authorize } = options;
   void app.register(async (scope) => {
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', { parseAs: 'string', bodyLimit: maxBodyBytes }, (_request, body, done) => {
-      done(null, body);
-    });
+    addDocumentParser(scope);
     scope.route({
       url,
       method: ['GET', 'HEAD'],
@@ -48,7 +42,7 @@ export function registerStandaloneConfigs(app: FastifyInstance, options: Standal
       handler: async (request, reply) => {
         const digest = request.headers['x-digest'];
         if (typeof digest !== 'string' || digest === '') throw new AdminRefusal(400, 'missing digest header');
-        const document = parseBody(typeof request.body === 'string' ? request.body : '');
+        const document = parseDocumentBody(request.body);
         const outcome = await replace(configs, document, digest);
         withVersion(reply, configs);
         return reply.code(outcome === 'unchanged' ? 204 : 202).send('');
@@ -66,17 +60,6 @@ async function replace(
     return await configs.replace(document, digest);
   } catch (error) {
     if (error instanceof DocumentRefusal) throw new AdminRefusal(400, error.message);
-    throw error;
-  }
-}
-
-function parseBody(text: string): Readonly<Record<string, unknown>> {
-  if (text.trim() === '') throw new AdminRefusal(400, 'invalid request body: empty request body');
-  try {
-    // Told apart by their first character: many clients send either with any Content-Type.
-    return parseDocumentText(text, text.trimStart().startsWith('{') ? 'json' : 'yaml');
-  } catch (error) {
-    if (error instanceof DocumentError) throw new AdminRefusal(400, `invalid request body: ${error.message}`);
     throw error;
   }
 }

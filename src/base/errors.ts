@@ -32,8 +32,20 @@ export const errorTable = {
     shape: 'error_msg',
     message: 'request size {} is greater than the maximum size {} allowed',
   },
+  CLIENT_CERTIFICATE_REQUIRED: {
+    ...client,
+    status: 400,
+    shape: 'error_msg',
+    message: 'this host asks for a client certificate: {}',
+  },
   URI_TOO_LONG: { ...client, status: 414, shape: 'error_msg', message: 'the request line is longer than {} bytes' },
   EXPECTATION_FAILED: { ...client, status: 417, shape: 'error_msg', message: 'unsupported expectation: {}' },
+  MISDIRECTED_REQUEST: {
+    ...client,
+    status: 421,
+    shape: 'error_msg',
+    message: 'this connection was not made for the host {}, which asks for a client certificate',
+  },
   HEAD_TOO_LARGE: { ...client, status: 431, shape: 'error_msg', message: 'the request head exceeds {}' },
   CLIENT_CLOSED_REQUEST: { ...client, status: 499, shape: 'none', message: 'the client closed the connection' },
   TRANSFER_CODING_UNSUPPORTED: {
@@ -45,6 +57,15 @@ export const errorTable = {
   HTTP_VERSION_UNSUPPORTED: { ...client, status: 505, shape: 'error_msg', message: 'unsupported HTTP version: {}' },
 
   ROUTE_NOT_FOUND: { ...client, status: 404, shape: 'error_msg', message: '404 Route Not Found' },
+
+  UNAUTHORIZED: { ...client, status: 401, shape: 'message', message: '{}' },
+  CONSUMER_NOT_ALLOWED: { ...client, status: 403, shape: 'message', message: '{}' },
+  CONSUMER_GROUP_MISSING: {
+    ...gateway,
+    status: 503,
+    shape: 'error_msg',
+    message: 'the consumer group {} of the consumer {} does not exist',
+  },
 
   LLM_CONTENT_TYPE: {
     ...client,
@@ -85,8 +106,16 @@ export const errorTable = {
     message: 'failed to get the credential for the provider: {}',
   },
 
+  NO_UPSTREAM_NODE: { ...gateway, status: 503, shape: 'error_msg', message: 'no valid upstream node' },
   NO_USABLE_INSTANCE: { ...gateway, status: 503, shape: 'text', message: 'all servers tried' },
 
+  IP_NOT_ALLOWED: { ...client, status: 403, shape: 'message', message: 'Your IP address is not allowed' },
+  PATTERN_UNDECIDED: {
+    ...client,
+    status: 400,
+    shape: 'error_msg',
+    message: '{} could not be matched with this request in time',
+  },
   RATE_LIMITED: { ...client, status: 503, shape: 'none', message: 'the limit is used up' },
   RATE_LIMIT_STORE: { ...gateway, status: 500, shape: 'error_msg', message: 'failed to limit count' },
   RATE_LIMIT_VALUE: {

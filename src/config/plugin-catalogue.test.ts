@@ -1,15 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createValidator } from '../schema/validator.ts';
-import { checkPlugins, type PluginCatalogue } from './plugin-catalogue.ts';
+import { checkPlugins, type PluginCatalogue, type PluginSpec } from './plugin-catalogue.ts';
 import { withPluginMeta } from './plugin-meta.ts';
 
 const schema = withPluginMeta({ type: 'object', properties: { count: { type: 'integer' } }, required: ['count'] });
 const validator = createValidator(schema);
 const check = (conf: unknown): string | null => validator.check(conf);
+const consumerValidator = createValidator({ type: 'object', required: ['key'] });
+const plugins: Readonly<Record<string, Pick<PluginSpec, 'consumer'>>> = {
+  limit: { consumer: null },
+  auth: { consumer: { schema: {}, ...consumerValidator } },
+};
 const catalogue: PluginCatalogue = {
-  get: (name) => (name === 'limit' ? { name, priority: 1, version: 1, summary: '', schema, check } : undefined),
-  names: () => ['limit'],
+  get: (name) =>
+    Object.hasOwn(plugins, name)
+      ? { name, priority: 1, version: 1, summary: '', schema, check, metadata: null, consumer: null, ...plugins[name] }
+      : undefined,
+  names: () => Object.keys(plugins),
 };
 
 const failed = 'failed to check the configuration of plugin limit err: ';
@@ -45,5 +53,19 @@ describe('checkPlugins', () => {
   ];
   for (const [about, plugins, expected] of rows) {
     it(about, () => assert.equal(checkPlugins(plugins, catalogue), expected));
+  }
+
+  const ofConsumers: readonly [about: string, plugins: unknown, expected: string | null][] = [
+    ['has the schema for consumers of a plugin that authenticates', { auth: { key: 'k' } }, null],
+    ['has the schema for routes of the others', { limit: { count: 1 } }, null],
+    [
+      'says that it is about the plugins of a consumer',
+      { auth: { count: 1 } },
+      'invalid plugins configuration: failed to check the configuration of plugin auth err: property "key" is required',
+    ],
+    ['names an unknown plugin likewise', { xyz: {} }, 'invalid plugins configuration: unknown plugin [xyz]'],
+  ];
+  for (const [about, plugins, expected] of ofConsumers) {
+    it(`of a consumer ${about}`, () => assert.equal(checkPlugins(plugins, catalogue, 'consumer'), expected));
   }
 });

@@ -4,9 +4,16 @@ import type { JsonSchema } from '../schema/infer.ts';
 
 export const idSchema = {
   anyOf: [
-    { type: 'string', minLength: 1, maxLength: 64, pattern: '^[a-zA-Z0-9-_.]+$' },
-    { type: 'integer', minimum: 1 },
+    { type: 'string', minLength: 1, maxLength: 64, pattern: '^(?!\\.\\.?$)[a-zA-Z0-9-_.]+$' },
+    // A larger number would come out of JSON as its neighbour.
+    { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
   ],
+} as const satisfies JsonSchema;
+
+/** Of resources without a schema of their own for the plugins in them: the plugins check those. */
+export const pluginsSchema = {
+  type: 'object',
+  description: 'Configuration of each plugin, by its name.',
 } as const satisfies JsonSchema;
 
 /** Seconds since 1970. */
@@ -54,4 +61,17 @@ export const timeoutSchema = {
     read: { type: 'number', exclusiveMinimum: 0 },
   },
   required: ['connect', 'send', 'read'],
+} as const satisfies JsonSchema;
+
+/** The contents of a file in PEM format. The limits are APISIX's. */
+export const pemSchema = { type: 'string', minLength: 128, maxLength: 64 * 1024 } as const satisfies JsonSchema;
+
+/** Fields that every resource has. */
+export const commonFields = {
+  id: idSchema,
+  create_time: timestampSchema,
+  update_time: timestampSchema,
+  name: nameSchema,
+  desc: descriptionSchema,
+  labels: labelsSchema,
 } as const satisfies JsonSchema;

@@ -107,10 +107,21 @@ describe('a route', () => {
       { ...minimal, vars: [['a', '=', 'b']] },
       "failed to validate the 'vars' expression: invalid operator '='",
     ],
+    ['may have an upstream of its own', { uri: '/a', upstream: { nodes: { 'a:1': 1 } }, enable_websocket: true }, null],
     [
-      'refuses an inline upstream, which this version cannot honour',
-      { uri: '/a', upstream: { nodes: { 'a:1': 1 } } },
-      'the property "upstream" is not supported: ordinary HTTP proxying is not part of this version; use a plugin that chooses the target, such as ai-proxy',
+      'checks the schema of its own upstream',
+      { uri: '/a', upstream: { type: 'roundrobin' } },
+      `${invalid}property "upstream" validation failed: value should match only one schema, but matches none`,
+    ],
+    [
+      'checks the rules of its own upstream',
+      { uri: '/a', upstream: { nodes: [], type: 'chash' } },
+      `${invalid}missing key`,
+    ],
+    [
+      'refuses a dangling client certificate of its own upstream',
+      { uri: '/a', upstream: { nodes: [], tls: { client_cert_id: 'c' } } },
+      'failed to fetch ssl info by ssl id [c], response code: 404',
     ],
     [
       'refuses Lua code',
@@ -121,11 +132,6 @@ describe('a route', () => {
       'refuses a script',
       { uri: '/a', script: 'local _M = {} return _M' },
       'the property "script" is not supported: Weir runs no Lua code; use plugins',
-    ],
-    [
-      'refuses WebSocket',
-      { ...minimal, enable_websocket: true },
-      'the property "enable_websocket" is not supported: this version proxies no WebSocket connections',
     ],
   ];
   for (const [about, conf, expected] of rows) {

@@ -1,15 +1,7 @@
 import type { Infer, JsonSchema } from '../schema/infer.ts';
 import { defineResource } from './resource.ts';
-import {
-  addressSchema,
-  descriptionSchema,
-  hostSchema,
-  idSchema,
-  labelsSchema,
-  nameSchema,
-  timeoutSchema,
-  timestampSchema,
-} from './resource-fields.ts';
+import { addressSchema, commonFields, hostSchema, idSchema, pluginsSchema, timeoutSchema } from './resource-fields.ts';
+import { checkUpstream, clientCertificateReference, upstreamSchema } from './upstream.ts';
 
 /** At most one of the two, given or absent. */
 function atMostOne(one: string, other: string): JsonSchema {
@@ -25,12 +17,7 @@ function atMostOne(one: string, other: string): JsonSchema {
 const routeSchema = {
   type: 'object',
   properties: {
-    id: idSchema,
-    create_time: timestampSchema,
-    update_time: timestampSchema,
-    name: nameSchema,
-    desc: descriptionSchema,
-    labels: labelsSchema,
+    ...commonFields,
     uri: {
       type: 'string',
       description: 'Path to match: exact, with a `*` at the end for a prefix, or with parameters: `/blog/:name`.',
@@ -67,12 +54,12 @@ const routeSchema = {
     filter_func: { type: 'string', minLength: 10, pattern: '^function' },
     script: { type: 'string', minLength: 10, maxLength: 102400 },
     script_id: idSchema,
-    plugins: { type: 'object', description: 'Configuration of each plugin, by its name.' },
+    plugins: pluginsSchema,
     plugin_config_id: idSchema,
-    upstream: { type: 'object' },
+    upstream: upstreamSchema,
     upstream_id: idSchema,
     service_id: idSchema,
-    enable_websocket: { type: 'boolean' },
+    enable_websocket: { type: 'boolean', description: 'Let clients upgrade to WebSocket.' },
     status: { type: 'integer', description: '1: the route serves. 0: it is switched off.', enum: [1, 0], default: 1 },
   },
   allOf: [
@@ -92,8 +79,6 @@ export type Route = Infer<typeof routeSchema>;
 
 /** Fields that APISIX accepts and Weir cannot honour, with what to do instead. */
 const unsupported: Readonly<Record<string, string>> = {
-  upstream:
-    'ordinary HTTP proxying is not part of this version; use a plugin that chooses the target, such as ai-proxy',
   script: 'Weir runs no Lua code; use plugins',
   script_id: 'Weir runs no Lua code; use plugins',
   filter_func: 'Weir runs no Lua code; use vars',
@@ -104,7 +89,7 @@ export const route = defineResource({
   kind: 'routes',
   name: 'route',
   schema: routeSchema,
-  filterFields: ['service_id', 'upstream_id'],
+  filterFields: ['service_id', 'upstream_id', 'plugin_config_id'],
   exclusive: [
     ['host', 'hosts'],
     ['remote_addr', 'remote_addrs'],
@@ -113,6 +98,7 @@ export const route = defineResource({
     { field: 'upstream_id', kind: 'upstreams', name: 'upstream' },
     { field: 'service_id', kind: 'services', name: 'service' },
     { field: 'plugin_config_id', kind: 'plugin_configs', name: 'plugin config' },
+    clientCertificateReference('upstream.'),
   ],
   checkRules(conf, { checkVars }) {
     const wrong = conf['vars'] === undefined ? null : checkVars(conf['vars']);
@@ -120,9 +106,7 @@ export const route = defineResource({
     for (const [field, reason] of Object.entries(unsupported)) {
       if (conf[field] !== undefined) return `the property "${field}" is not supported: ${reason}`;
     }
-    if (conf['enable_websocket'] === true) {
-      return 'the property "enable_websocket" is not supported: this version proxies no WebSocket connections';
-    }
-    return null;
+    const { upstream } = conf;
+    return upstream === undefined ? null : checkUpstream(upstream as Readonly<Record<string, unknown>>);
   },
 });

@@ -1,6 +1,9 @@
 import { WeirError } from '../base/errors.ts';
+import { AnswerHead, HeldBody, type AnswerFilter } from './answer-head.ts';
+import { withoutField } from './field-list.ts';
+import { IncomingBody, type BodyReader } from './incoming-body.ts';
 import type { RequestHead } from './request-head.ts';
-import { dateLine, fieldLines, statusLine } from './response-text.ts';
+import type { TlsFacts } from './tls-terminator.ts';
 
 /** What an exchange needs of the connection that it travels on. */
 export interface ExchangeConnection {
@@ -10,43 +13,32 @@ export interface ExchangeConnection {
   readonly localPort: number;
   /** Counts connections of this worker from 1: nginx's `$connection`. */
   readonly serial: number;
-  readonly serverLine: string;
-  /** True when this connection must close after the current exchange whatever the client asked. */
-  readonly closing: boolean;
-  /** Appends to the socket; false when it holds enough (wait for {@link Exchange.onDrain}). */
-  send(data: string | Buffer): boolean;
+  /** Null: not encrypted. */
+  readonly tls: TlsFacts | null;
   cork(): void;
   uncork(): void;
   /** Lets the rest of the request body come in. */
   resumeBody(): void;
-  /** The answer is complete. */
-  finished(keepAlive: boolean): void;
-  /** Cuts the connection: the client sees that the answer is incomplete. */
+  /** Tells a client that waits for it that its body is wanted. */
+  sendContinue(): void;
+  /** Cuts the answer off: the client sees that it is incomplete. */
   destroy(): void;
 }
 
-// Up to here one copy into one buffer is cheaper than several writes.
-const joinLimitBytes = 16 * 1024;
-// A larger body could be announced to make the gateway reserve memory that is never used.
-const maxReservedBytes = 1024 * 1024;
-// A body in chunks of one byte would cost a hundred times its size as a list of views, so pieces are joined by so many.
-const maxLoosePieces = 1024;
+// What is rewritten has to be in memory; a larger body passes as it is.
+const maxHeldBytes = 8 * 1024 * 1024;
 
 /**
- * One request and its answer. Bytes of the request body are kept as they come until {@link readBody} sets a limit;
- * before that the connection takes no more than one read.
+ * One request and its answer, whatever version of HTTP carries them. Bytes of the request body are kept as they come
+ * until {@link readBody} sets a limit; before that the connection takes no more than one read.
  */
-export class Exchange {
-  readonly connection: ExchangeConnection;
+export abstract class Exchange {
+  abstract readonly connection: ExchangeConnection;
   readonly head: RequestHead;
   /** Requests on this connection so far, this one included: nginx's `$connection_requests`. */
   readonly requestNumber: number;
   /** `performance.now()` when the head was complete. */
   readonly startedAt = performance.now();
-  /** What Content-Length announced; undefined: no body, or a chunked one. */
-  readonly expectedBodyBytes: number | undefined;
-  /** Bytes of the request body so far. */
-  bodyBytesReceived = 0;
   /** 0 until an answer was begun. */
   status = 0;
   /** The field lines of the answer as given by the caller: name, value, … (without framing and Date). */
@@ -54,7 +46,7 @@ export class Exchange {
   bodyBytesSent = 0;
   /** Everything sent to the client for this request, heads and framing included: nginx's `$bytes_sent`. */
   bytesSent = 0;
-  /** The client left before the answer was complete. Called once. */
+  /** The client left before the answer was complete, or out of a tunnel. Called once. */
   onAbort: (() => void) | null = null;
   /** The gateway ends now: the handler may still complete the answer, at once, in a way that says so. Called once. */
   onCut: (() => void) | null = null;
@@ -64,21 +56,13 @@ export class Exchange {
   /** Sees every piece of the body that is sent, which is free for reuse afterwards. Null: nobody looks. */
   onBodySent: ((bytes: Buffer) => void) | null = null;
 
-  #bodyChunks: Buffer[] = [];
-  // A body of known size that comes in several reads: its only chunk, filled as they come, so that nothing is joined.
-  #reserved: Buffer | null = null;
-  #loosePieces = 0;
-  #bodyComplete = false;
-  #bodyError: WeirError | null = null;
-  #bodyLimit = 0;
-  #bodyWaiter: { resolve: (body: Buffer) => void; reject: (error: WeirError) => void } | null = null;
-  #continueOwed: boolean;
+  /** May change the answer before anything of it is sent, also one of the gateway itself. Null: nobody does. */
+  filter: AnswerFilter | null = null;
 
+  readonly #body: IncomingBody;
   #addedFields: string[] | null = null;
-  #pendingHead = '';
-  #chunked = false;
+  #heldBody: HeldBody | null = null;
   #bodyAllowed = true;
-  #keepAlive = false;
   #ended = false;
 
   constructor(
@@ -86,11 +70,10 @@ export class Exchange {
     head: RequestHead,
     options: { requestNumber: number; expectedBodyBytes: number | undefined; expectsContinue: boolean },
   ) {
-    this.connection = connection;
     this.head = head;
     this.requestNumber = options.requestNumber;
-    this.expectedBodyBytes = options.expectedBodyBytes;
-    this.#continueOwed = options.expectsContinue;
+    const { expectedBodyBytes: expectedBytes, expectsContinue } = options;
+    this.#body = new IncomingBody(connection, { expectedBytes, expectsContinue });
   }
 
   /** True once the last byte of the answer was handed to the socket, or the client is gone. */
@@ -100,10 +83,19 @@ export class Exchange {
 
   // ---- request body -------------------------------------------------------------------------------------------------
 
+  /** What Content-Length announced; undefined: no body, or a chunked one. */
+  get expectedBodyBytes(): number | undefined {
+    return this.#body.expectedBytes;
+  }
+
+  /** Bytes of the request body so far. */
+  get bodyBytesReceived(): number {
+    return this.#body.bytesReceived;
+  }
+
   /** The whole body when it is here already and within the limit: the common case, without a promise. */
   bodyIfComplete(maxBytes: number): Buffer | null {
-    if (!this.#bodyComplete || this.#bodyError !== null || this.bodyBytesReceived > maxBytes) return null;
-    return this.#joinBody();
+    return this.#body.ifComplete(maxBytes);
   }
 
   /**
@@ -114,83 +106,42 @@ export class Exchange {
    *   REQUEST_TIMEOUT, BAD_REQUEST (bad chunk), CLIENT_CLOSED_REQUEST.
    */
   readBody(maxBytes: number): Promise<Buffer> {
-    if (this.#bodyError !== null) return Promise.reject(this.#bodyError);
-    const known = Math.max(this.expectedBodyBytes ?? 0, this.bodyBytesReceived);
-    if (known > maxBytes) {
-      this.#bodyError = new WeirError('BODY_TOO_LARGE', [known, maxBytes]);
-      return Promise.reject(this.#bodyError);
-    }
-    if (this.#bodyComplete) return Promise.resolve(this.#joinBody());
-    this.#bodyLimit = maxBytes;
-    if (this.#continueOwed && this.bodyBytesReceived === 0) {
-      this.#continueOwed = false;
-      this.connection.send('HTTP/1.1 100 Continue\r\n\r\n');
-    }
-    return new Promise((resolve, reject) => {
-      this.#bodyWaiter = { resolve, reject };
-      this.connection.resumeBody();
-    });
+    return this.#body.read(maxBytes);
+  }
+
+  /**
+   * Reads the body in pieces, none of which is kept. Once, and in place of {@link readBody}.
+   *
+   * @param maxBytes - Infinity for no limit.
+   * @param reader - May be called before this returns. Errors are those of {@link readBody}.
+   */
+  streamBody(maxBytes: number, reader: BodyReader): void {
+    this.#body.stream(maxBytes, reader);
+  }
+
+  /** The reader of {@link streamBody} takes more after it said no. */
+  resumeBody(): void {
+    this.#body.resume();
   }
 
   /** True while somebody waits for the body, so that the connection goes on reading it. */
   get readingBody(): boolean {
-    return this.#bodyWaiter !== null;
+    return this.#body.isWanted;
   }
 
-  /** For the connection: bytes of the body arrived. They are copied. */
+  /** For the connection: bytes of the body arrived. They are gone when this returns. */
   bodyArrived(bytes: Buffer): void {
-    this.bodyBytesReceived += bytes.length;
-    if (this.#bodyWaiter !== null && this.bodyBytesReceived > this.#bodyLimit) {
-      this.#bodyChunks = [];
-      this.failBody(new WeirError('BODY_TOO_LARGE', [this.bodyBytesReceived, this.#bodyLimit]));
-    } else if (this.#bodyError === null) {
-      this.#keepBody(bytes);
-    }
+    this.#body.arrived(bytes);
   }
 
   /** For the connection: the body is complete. */
   bodyFinished(): void {
-    this.#bodyComplete = true;
-    const waiter = this.#bodyWaiter;
-    this.#bodyWaiter = null;
-    waiter?.resolve(this.#joinBody());
+    this.#body.finished();
   }
 
   /** For the connection: the body will never be complete. */
   failBody(error: WeirError): void {
-    this.#bodyError ??= error;
-    const waiter = this.#bodyWaiter;
-    this.#bodyWaiter = null;
-    waiter?.reject(error);
-  }
-
-  #keepBody(bytes: Buffer): void {
-    const expected = this.expectedBodyBytes ?? 0;
-    if (this.#reserved !== null) {
-      this.#reserved.set(bytes, this.bodyBytesReceived - bytes.length);
-    } else if (bytes.length < expected && expected <= maxReservedBytes && this.#bodyChunks.length === 0) {
-      this.#reserved = Buffer.allocUnsafeSlow(expected);
-      this.#reserved.set(bytes);
-      this.#bodyChunks.push(this.#reserved);
-    } else {
-      this.#bodyChunks.push(Buffer.from(bytes));
-      if (++this.#loosePieces === maxLoosePieces) this.#joinLoosePieces();
-    }
-  }
-
-  #joinLoosePieces(): void {
-    this.#bodyChunks.push(Buffer.concat(this.#bodyChunks.splice(-this.#loosePieces)));
-    this.#loosePieces = 0;
-  }
-
-  #joinBody(): Buffer {
-    const chunks = this.#bodyChunks;
-    const first = chunks[0];
-    if (first === undefined) return emptyBody;
-    if (chunks.length === 1) return first;
-    const body = Buffer.concat(chunks, this.bodyBytesReceived);
-    this.#bodyChunks = [body];
-    return body;
+    this.#body.fail(error);
   }
 
   // ---- answer -------------------------------------------------------------------------------------------------------
@@ -216,8 +167,8 @@ export class Exchange {
     if (this.#ended || this.status !== 0) return;
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     this.begin(status, fields, bytes.length);
-    if (bytes.length > 0 && this.#bodyAllowed) this.#sendBody(bytes, '', true);
-    this.end();
+    if (this.#heldBody !== null) return this.end(bytes);
+    this.#finish(bytes, true);
   }
 
   /**
@@ -231,23 +182,50 @@ export class Exchange {
     const fields = this.#addedFields === null ? givenFields : withFields(givenFields, this.#addedFields);
     this.status = status;
     this.sentFields = fields;
-    const { head, connection } = this;
-    const bodiless = status === 204 || status === 304;
-    this.#bodyAllowed = !bodiless && head.method !== 'HEAD';
-    this.#chunked = length === undefined && this.#bodyAllowed && head.minorVersion === 1;
-
-    // After a body that was refused the connection ends, also when the rest of it happens to be here already.
-    const bodyTaken = this.#bodyComplete && this.#bodyError === null;
-    const mustClose = connection.closing || !bodyTaken || (length === undefined && head.minorVersion === 0);
-    this.#keepAlive = !mustClose && wantsKeepAlive(head);
-
-    let text = statusLine(status) + fieldLines(fields) + connection.serverLine + dateLine();
-    if (this.#chunked) text += 'Transfer-Encoding: chunked\r\n';
-    else if (length !== undefined && !bodiless) text += `Content-Length: ${length}\r\n`;
-    if (!this.#keepAlive) text += 'Connection: close\r\n\r\n';
-    else text += head.minorVersion === 0 ? 'Connection: keep-alive\r\n\r\n' : '\r\n';
-    this.#pendingHead = text;
+    if (this.filter === null) this.#startAnswer(status, fields, length);
+    else this.#filterAnswer(this.filter, new AnswerHead(status, fields), length);
   }
+
+  #filterAnswer(filter: AnswerFilter, answer: AnswerHead, length: number | undefined): void {
+    filter(answer);
+    const { replacement } = answer;
+    if (replacement !== null) {
+      this.#writeAnswerHead(answer, replacement.length);
+      if (replacement.length > 0 && this.#bodyAllowed) this.#sendBody(replacement, true);
+      // Whatever comes of the other body goes nowhere.
+      this.#bodyAllowed = false;
+    } else if (answer.rewrites.length === 0) {
+      this.#writeAnswerHead(answer, length);
+    } else if (this.head.method === 'HEAD') {
+      // How long the body would have become nobody knows.
+      this.#writeAnswerHead(answer, undefined);
+    } else {
+      this.status = answer.status;
+      this.#heldBody = new HeldBody(answer, length);
+    }
+  }
+
+  #writeAnswerHead(answer: AnswerHead, length: number | undefined): void {
+    this.status = answer.status;
+    this.sentFields = answer.fields;
+    this.#startAnswer(answer.status, answer.fields, length);
+  }
+
+  #startAnswer(status: number, fields: readonly string[], length: number | undefined): void {
+    this.#bodyAllowed = status !== 204 && status !== 304 && this.head.method !== 'HEAD';
+    this.writeHead(status, fields, length, this.#bodyAllowed);
+  }
+
+  /** Sends the head of an answer whose body takes its time. */
+  abstract flush(): void;
+
+  /**
+   * Answers with 101: what is written from now on are bytes of the other protocol, and what the client sends is read by
+   * {@link streamBody} up to the end of the connection.
+   *
+   * @param fields - With Upgrade and Connection.
+   */
+  abstract switchProtocols(fields: readonly string[]): void;
 
   /**
    * @param bytes - Copied where the socket does not take them at once.
@@ -255,51 +233,74 @@ export class Exchange {
    */
   write(bytes: Buffer): boolean {
     if (this.#ended || this.status === 0 || !this.#bodyAllowed || bytes.length === 0) return true;
-    return this.#sendBody(bytes, this.#chunked ? '\r\n' : '', false);
+    if (this.#heldBody !== null) return this.#hold(this.#heldBody, bytes);
+    return this.#sendBody(bytes, false);
   }
 
   /**
    * Completes the answer; the connection goes on to the next request or closes.
    *
-   * @param last - The last piece, which then leaves in one write with the end of the body.
+   * @param given - The last piece, which then leaves in one write with the end of the body.
    */
-  end(last: Buffer = emptyBody): void {
+  end(given: Buffer = emptyBody): void {
     if (this.#ended) return;
-    const ending = this.#chunked ? '0\r\n\r\n' : '';
-    if (last.length > 0 && this.#bodyAllowed && this.status !== 0) {
-      this.#sendBody(last, this.#chunked ? `\r\n${ending}` : '', false);
-    } else if (this.#pendingHead !== '' || ending !== '') {
-      const text = this.#pendingHead + ending;
-      this.#pendingHead = '';
-      this.bytesSent += text.length;
-      this.connection.send(text);
-    }
-    this.#ended = true;
-    this.connection.finished(this.#keepAlive);
+    this.#finish(this.#heldBody === null ? given : this.#release(this.#heldBody, given), false);
   }
 
-  #sendBody(bytes: Buffer, suffix: string, owned: boolean): boolean {
-    const prefix = this.#chunked ? `${this.#pendingHead}${bytes.length.toString(16)}\r\n` : this.#pendingHead;
-    this.#pendingHead = '';
+  #finish(last: Buffer, isOwned: boolean): void {
+    if (this.#ended) return;
+    const piece = this.#bodyAllowed && this.status !== 0 ? last : emptyBody;
+    if (piece.length > 0) this.#count(piece);
+    this.#ended = true;
+    this.writeEnd(piece, isOwned);
+  }
+
+  /** Keeps a piece of a body that is to be rewritten. */
+  #hold(held: HeldBody, bytes: Buffer): boolean {
+    held.add(bytes);
+    if (held.bytes <= maxHeldBytes) return true;
+    this.#heldBody = null;
+    this.#writeAnswerHead(held.head, held.length);
+    return this.#sendBody(held.whole(emptyBody), true);
+  }
+
+  /** @returns The rewritten body, whose head is written. */
+  #release(held: HeldBody, last: Buffer): Buffer {
+    this.#heldBody = null;
+    const body = held.rewritten(last);
+    this.#writeAnswerHead(held.head, body.length);
+    return body;
+  }
+
+  #sendBody(bytes: Buffer, isOwned: boolean): boolean {
+    this.#count(bytes);
+    return this.writeBody(bytes, isOwned);
+  }
+
+  #count(bytes: Buffer): void {
     if (this.onBodySent !== null) this.onBodySent(bytes);
     this.bodyBytesSent += bytes.length;
-    this.bytesSent += prefix.length + bytes.length + suffix.length;
-    if (bytes.length > joinLimitBytes) {
-      const kept = owned ? bytes : Buffer.from(bytes);
-      if (prefix === '' && suffix === '') return this.connection.send(kept);
-      this.connection.cork();
-      if (prefix !== '') this.connection.send(prefix);
-      let more = this.connection.send(kept);
-      if (suffix !== '') more = this.connection.send(suffix);
-      this.connection.uncork();
-      return more;
-    }
-    const joined = Buffer.allocUnsafe(prefix.length + bytes.length + suffix.length);
-    if (prefix !== '') joined.write(prefix, 0, 'latin1');
-    joined.set(bytes, prefix.length);
-    if (suffix !== '') joined.write(suffix, prefix.length + bytes.length, 'latin1');
-    return this.connection.send(joined);
   }
+
+  /**
+   * Keeps the head until the first piece of the body.
+   *
+   * @param length - Of the body in bytes; undefined: not known.
+   * @param bodyFollows - False for answers that never have one: to HEAD, 204, 304.
+   */
+  protected abstract writeHead(
+    status: number,
+    fields: readonly string[],
+    length: number | undefined,
+    bodyFollows: boolean,
+  ): void;
+  /**
+   * @param bytes - Not empty. Owned: they stay as they are; otherwise they are gone when this returns.
+   * @returns False when the connection holds enough.
+   */
+  protected abstract writeBody(bytes: Buffer, isOwned: boolean): boolean;
+  /** @param last - May be empty. */
+  protected abstract writeEnd(last: Buffer, isOwned: boolean): void;
 
   /** Gives the answer up where it is: the connection is cut, so that the client cannot take it for complete. */
   cut(): void {
@@ -308,11 +309,22 @@ export class Exchange {
     this.connection.destroy();
   }
 
+  /** The request body came in and was not refused, so the next request can be told apart from it. */
+  protected get bodyTaken(): boolean {
+    return this.#body.isTaken;
+  }
+
+  /** Another body follows the one that is complete: see {@link switchProtocols}. */
+  protected reopenBody(): void {
+    this.#body.reopen();
+  }
+
   /** For the connection: the client is gone. */
   abort(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.aborted = true;
+    // How a tunnel ends is a matter of what is spoken in it.
+    this.aborted = this.status !== 101;
     this.failBody(new WeirError('CLIENT_CLOSED_REQUEST'));
     this.onAbort?.();
   }
@@ -324,19 +336,4 @@ function withFields(fields: readonly string[], added: readonly string[]): readon
   let kept = fields;
   for (let i = 0; i < added.length; i += 2) kept = withoutField(kept, added[i] ?? '');
   return [...kept, ...added];
-}
-
-function withoutField(fields: readonly string[], name: string): string[] {
-  const lowerCaseName = name.toLowerCase();
-  return fields.filter((_, i) => fields[i - (i % 2)]?.toLowerCase() !== lowerCaseName);
-}
-
-function wantsKeepAlive(head: RequestHead): boolean {
-  const connection = head.fields.getCombined('connection');
-  if (connection === undefined) return head.minorVersion === 1;
-  // What almost every client writes.
-  if (connection === 'keep-alive') return true;
-  const options = connection.toLowerCase().split(/[ \t]*,[ \t]*/);
-  if (options.includes('close')) return false;
-  return head.minorVersion === 1 || options.includes('keep-alive');
 }

@@ -11,7 +11,8 @@ export interface RequestHead {
   readonly target: string;
   /** The request line as received, without CRLF: nginx's `$request`. */
   readonly requestLine: string;
-  /** 1 for HTTP/1.1, 0 for HTTP/1.0. */
+  readonly version: '1.0' | '1.1' | '2.0';
+  /** 1 for HTTP/1.1, 0 for HTTP/1.0. HTTP/2 is passed on as HTTP/1.1. */
   readonly minorVersion: 0 | 1;
   readonly fields: Fields;
   /** Lower case, without port; of the absolute form if there is one (RFC 9112, section 3.2.2), else of Host; may be ''. */
@@ -20,8 +21,8 @@ export interface RequestHead {
   readonly byteLength: number;
 }
 
-// Node's parser refuses methods that it does not know; whatever it refuses is refused here too.
-const knownMethods = new Set(METHODS);
+/** Node's parser refuses methods that it does not know; whatever it refuses is refused here too. */
+export const knownMethods: ReadonlySet<string> = new Set(METHODS);
 const hostPattern = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?$/;
 const absoluteForm = /^https?:\/\/([^/?]*)(.*)$/i;
 
@@ -55,6 +56,7 @@ export function parseRequestHead(bytes: Buffer, start: number, end: number): Req
     method,
     target,
     requestLine: text.substring(0, lineEnd - start),
+    version: minorVersion === 1 ? '1.1' : '1.0',
     minorVersion,
     fields,
     host: withoutPort(authority ?? hostField),
@@ -76,7 +78,7 @@ function resolveTarget(method: string, raw: string): { target: string; authority
   if (raw === '*' && method === 'OPTIONS') return { target: raw, authority: undefined };
   const parts = absoluteForm.exec(raw);
   const authority = parts?.[1];
-  if (!authority || !hostPattern.test(authority)) throw new WeirError('BAD_REQUEST', ['invalid request target']);
+  if (!authority || !isAuthority(authority)) throw new WeirError('BAD_REQUEST', ['invalid request target']);
   const rest = parts?.[2] ?? '';
   return { target: rest.startsWith('/') ? rest : `/${rest}`, authority };
 }
@@ -93,11 +95,17 @@ function hostOf(fields: Fields, minorVersion: 0 | 1): string {
     if (minorVersion === 1) throw new WeirError('BAD_REQUEST', ['missing Host field']);
     return '';
   }
-  if (!hostPattern.test(host)) throw new WeirError('BAD_REQUEST', ['invalid Host field']);
+  if (!isAuthority(host)) throw new WeirError('BAD_REQUEST', ['invalid Host field']);
   return host;
 }
 
-function withoutPort(authority: string): string {
+/** Whether a text is a host with or without a port, and nothing else; '' passes. */
+export function isAuthority(text: string): boolean {
+  return hostPattern.test(text);
+}
+
+/** The host of an authority, in lower case. */
+export function withoutPort(authority: string): string {
   const colon = authority.startsWith('[') ? authority.indexOf(':', authority.indexOf(']')) : authority.indexOf(':');
   return (colon === -1 ? authority : authority.substring(0, colon)).toLowerCase();
 }

@@ -21,13 +21,27 @@ export function fieldLines(flat: readonly string[]): string {
 
 let dateSecond = 0;
 let dateText = '';
+let wholeDateLine = '';
 
-/** The Date field line (RFC 9110, section 6.6.1), made once a second. */
+/** The value of the field Date (RFC 9110, section 6.6.1), made once a second. */
+export function dateValue(): string {
+  dateLine();
+  return dateText;
+}
+
+/** The same as a field line. */
 export function dateLine(): string {
   const second = Math.floor(Date.now() / 1000);
   if (second !== dateSecond) {
     dateSecond = second;
-    dateText = `Date: ${new Date(second * 1000).toUTCString()}\r\n`;
+    dateText = new Date(second * 1000).toUTCString();
+    wholeDateLine = `Date: ${dateText}\r\n`;
   }
-  return dateText;
+  return wholeDateLine;
+}
+
+/** Whether a list of fields, in lower case, brings its own Date. */
+export function hasDate(fields: readonly string[]): boolean {
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === 'date') return true;
+  return false;
 }

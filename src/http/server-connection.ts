@@ -4,11 +4,14 @@ import { createBodyDecoder, type BodyDecoder } from './body-decoder.ts';
 import { frameRequestBody } from './body-framing.ts';
 import { CR, LF } from './characters.ts';
 import type { Deadlines, Expirable } from './deadlines.ts';
-import { Exchange, type ExchangeConnection } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { Fields } from './fields.ts';
 import { diagnoseUnfinishedHead, findHeadEnd, maxHeadBytes, maxRequestLineBytes } from './head-boundary.ts';
+import { Http1Exchange, type Http1Connection } from './http1-exchange.ts';
 import { parseRequestHead, type RequestHead } from './request-head.ts';
 import { readShared } from './shared-reads.ts';
+import type { FindTerminator } from './tls-handshake.ts';
+import type { TlsFacts } from './tls-terminator.ts';
 
 export interface ServerTimeouts {
   /** An idle keep-alive connection is closed after this long. */
@@ -28,12 +31,22 @@ export interface ExchangeHandler {
   onRefused(exchange: Exchange, error: WeirError): void;
 }
 
+/** Counts the connections of clients. */
+export interface ConnectionCounter {
+  connectionOpened(): void;
+  connectionClosed(): void;
+}
+
 export interface ServerConnectionOptions {
   readonly handler: ExchangeHandler;
   readonly deadlines: Deadlines;
   readonly timeouts: ServerTimeouts;
   /** A complete `Server: …` line with CRLF, or ''. */
   readonly serverLine: string;
+  /** Is told of every connection. Absent: nobody is. */
+  readonly traffic?: ConnectionCounter;
+  /** For listeners with TLS. Absent: they refuse every handshake. */
+  readonly findTerminator?: FindTerminator;
 }
 
 // Pipelined requests that wait for their turn; beyond this the socket is not read until the turn comes.
@@ -48,6 +61,7 @@ const unreadableHead: RequestHead = {
   method: '-',
   target: '-',
   requestLine: '-',
+  version: '1.1',
   minorVersion: 1,
   fields: new Fields(),
   host: '',
@@ -55,12 +69,13 @@ const unreadableHead: RequestHead = {
 };
 
 /** One client connection: takes requests out of the bytes one after another, each answered before the next starts. */
-export class ServerConnection implements ExchangeConnection, Expirable {
+export class ServerConnection implements Http1Connection, Expirable {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
   readonly serial: number;
+  readonly tls: TlsFacts | null;
   serverLine: string;
   deadline = 0;
   closing = false;
@@ -73,15 +88,17 @@ export class ServerConnection implements ExchangeConnection, Expirable {
   #requestCount = 0;
   #advancing = false;
   #headStarted = false;
+  #isTunnel = false;
   #stalled = false;
   #lingering = false;
   #lingeredBytes = 0;
 
-  constructor(accepted: Socket, serial: number, options: ServerConnectionOptions) {
+  constructor(accepted: Socket, serial: number, options: ServerConnectionOptions, tls: TlsFacts | null = null) {
     const socket = readShared(accepted, (bytes) => this.#onData(bytes));
     this.#socket = socket;
     this.#options = options;
     this.serial = serial;
+    this.tls = tls;
     this.serverLine = options.serverLine;
     this.remoteAddress = socket.remoteAddress ?? '';
     this.remotePort = socket.remotePort ?? 0;
@@ -120,7 +137,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
     else if (!this.#lingering) this.#socket.destroy();
   }
 
-  // ---- ExchangeConnection -------------------------------------------------------------------------------------------
+  // ---- Http1Connection ----------------------------------------------------------------------------------------------
 
   send(data: string | Buffer): boolean {
     const more = typeof data === 'string' ? this.#socket.write(data, 'latin1') : this.#socket.write(data);
@@ -136,9 +153,21 @@ export class ServerConnection implements ExchangeConnection, Expirable {
     this.#socket.uncork();
   }
 
+  sendContinue(): void {
+    this.send('HTTP/1.1 100 Continue\r\n\r\n');
+  }
+
   resumeBody(): void {
-    this.#setDeadline(this.#options.timeouts.bodyMs);
+    if (!this.#isTunnel) this.#setDeadline(this.#options.timeouts.bodyMs);
     if (!this.#stalled) this.#socket.resume();
+  }
+
+  startTunnel(): void {
+    this.#isTunnel = true;
+    this.#body = createBodyDecoder({ kind: 'until-close' });
+    this.deadline = 0;
+    // What the client has sent since its request.
+    this.#advance(this.#take());
   }
 
   finished(keepAlive: boolean): void {
@@ -232,7 +261,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
     if (expectation !== undefined && expectation.toLowerCase() !== '100-continue') {
       throw new WeirError('EXPECTATION_FAILED', [expectation.slice(0, 40)]);
     }
-    const exchange = new Exchange(this, head, {
+    const exchange = new Http1Exchange(this, head, {
       requestNumber: ++this.#requestCount,
       expectedBodyBytes: framing.kind === 'length' ? framing.length : undefined,
       expectsContinue: expectation !== undefined,
@@ -262,7 +291,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
       this.deadline = 0;
       exchange.bodyFinished();
     } else if (exchange.readingBody) {
-      this.#setDeadline(this.#options.timeouts.bodyMs);
+      if (!this.#isTunnel) this.#setDeadline(this.#options.timeouts.bodyMs);
     } else if (exchange.bodyBytesReceived > 0) {
       this.#socket.pause();
     }
@@ -281,7 +310,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
   #refuse(head: RequestHead, error: WeirError, end: number): number {
     this.deadline = 0;
     this.closing = true;
-    const exchange = new Exchange(this, head, {
+    const exchange = new Http1Exchange(this, head, {
       requestNumber: ++this.#requestCount,
       expectedBodyBytes: undefined,
       expectsContinue: false,
@@ -354,10 +383,11 @@ export class ServerConnection implements ExchangeConnection, Expirable {
 
   /**
    * The client closed its sending side. Like nginx, Weir takes that for leaving: nobody half-closes to wait for an
-   * answer. One that was made already is still sent.
+   * answer. One that was made already is still sent. In a tunnel it is the end of what the client has to say.
    */
   #onEnd(): void {
-    if (this.#exchange !== null) this.#socket.destroy();
+    if (this.#isTunnel) this.#exchange?.bodyFinished();
+    else if (this.#exchange !== null) this.#socket.destroy();
     else if (!this.#lingering) this.#closeAfterAnswer();
   }
 

@@ -45,5 +45,8 @@ export function readShared(socket: Socket, onBytes: (bytes: Buffer) => void): So
   } as unknown as SocketConstructorOpts);
   // The server counts its connections by the sockets that it made.
   reader.on('close', () => socket.destroy());
+  const early = socket.readableLength > 0 ? (socket.read() as Buffer) : null;
+  // What was put back comes before the next read, but not before the caller has the socket.
+  if (early !== null) process.nextTick(() => reader.destroyed || onBytes(early));
   return reader;
 }

@@ -22,6 +22,13 @@ export const credentialNames: readonly string[] = [
   'ocp-apim-subscription-key',
 ];
 
+/** Fields in which the gateway tells an upstream who sends the request. A client's own are never believed. */
+export const consumerHeaderNames: readonly string[] = [
+  'x-consumer-username',
+  'x-credential-identifier',
+  'x-consumer-custom-id',
+];
+
 /**
  * May a field travel on? Not if it is in `dropped`, if the message's Connection field names it, or if it is a `proxy-*`
  * one. Asked for every field of every request and response.

@@ -1,4 +1,4 @@
-import { credentialNames, hopByHopNames, isForwarded } from './header-rules.ts';
+import { consumerHeaderNames, credentialNames, hopByHopNames, isForwarded } from './header-rules.ts';
 
 /** What is sent in place of, and what is withheld from, the client's header fields. One for each configured provider. */
 export interface RequestHeaderRules {
@@ -28,10 +28,14 @@ const neverForwarded = [
   'accept-encoding',
   'expect',
   'cookie',
+  // Which of its consumers a gateway serves is nothing that a provider needs to know.
+  ...consumerHeaderNames,
 ];
 
+const configurable: readonly string[] = ['cookie', ...consumerHeaderNames];
+
 /** Fields that not even `auth.header` can set: they are Weir's part of the conversation. */
-const notConfigurable = new Set(neverForwarded.filter((name) => name !== 'cookie'));
+const notConfigurable = new Set(neverForwarded.filter((name) => !configurable.includes(name)));
 
 /**
  * Computes, once, what no request changes.

@@ -1,15 +1,25 @@
-import { pluginMetaOf, type PluginMeta } from '../config/plugin-meta.ts';
-import { compileVars } from '../router/expression.ts';
+import { pluginMetaOf } from '../config/plugin-meta.ts';
 import type { RequestContext } from './context.ts';
-import type { Plugin, PluginEnv, PluginHooks, Step, StepResult } from './define-plugin.ts';
-import { jsonReply, textReply, type Reply } from './reply.ts';
-import { createHooks, type SecretSource } from './secret-hooks.ts';
+import type { HeaderFilter, Plugin, PluginHooks, Step } from './define-plugin.ts';
+import type { LoggerNeeds, PluginInstance, PluginInstances } from './plugin-instances.ts';
+import { mergeLayers, type PluginLayer } from './plugin-layer.ts';
 import { printsResponseText } from './variables.ts';
 
-/** The plugins of one route, sorted and ready to run. */
+/**
+ * The plugins of one request, sorted and ready to run.
+ *
+ * ```
+ * opening                                      steps
+ * global rules | rewrite to the last auth      the other rewrite | access
+ *                                            ^ here the consumer is known: its own pipeline goes on
+ * ```
+ */
 export interface Pipeline {
-  /** Those of the phase `rewrite`, then those of `access`. */
+  /** Global rules, both phases, then the phase `rewrite` up to the last plugin that authenticates. */
+  readonly opening: readonly Step[];
+  /** The rest of the phase `rewrite`, then `access`. */
   readonly steps: readonly Step[];
+  readonly headerFilters: readonly HeaderFilter[];
   readonly log: readonly ((ctx: RequestContext) => void)[];
   /** How much of the answer's body is kept for log steps, in bytes. */
   readonly responseCaptureBytes: number;
@@ -17,92 +27,122 @@ export interface Pipeline {
   readonly needsBody: boolean;
 }
 
-interface UsedPlugin {
-  readonly plugin: Plugin;
-  readonly conf: unknown;
-  readonly meta: PluginMeta;
+/** What a route says of its requests. */
+export interface RoutePlugins {
+  /** The strongest first; see {@link mergeLayers}. */
+  readonly layers: readonly PluginLayer[];
+  /** The last step of all: goes to the upstream, if no plugin has chosen a target; null: the route has none. */
+  readonly chooseUpstream: Step | null;
 }
 
-interface PreparedPlugin {
-  readonly priority: number;
-  readonly hooks: PluginHooks;
-  readonly needsBody: boolean;
+/** What the pipelines of one snapshot are made with. */
+export interface PipelineParts {
+  readonly findPlugin: (name: string) => Plugin | undefined;
+  readonly instances: PluginInstances;
+  /** The pipeline of the global rules, see {@link compileGlobalRules}; null: there are none. */
+  readonly global: Pipeline | null;
+  /** What the loggers of the global rules mean for all plugins. */
+  readonly globalNeeds: LoggerNeeds;
+}
+
+/** @throws Error for a plugin that does not exist, or that cannot be made of its configuration. */
+export function compilePipeline(route: RoutePlugins, parts: PipelineParts): Pipeline {
+  const used = usedPlugins(route.layers, parts);
+  return assemble(used, { opened: openedPlugins(used), last: route.chooseUpstream, global: parts.global });
 }
 
 /**
- * Compiles the `plugins` object of a route.
+ * Compiles what the requests of a consumer go on with, once it is known.
  *
- * @param plugins - Plugin configurations by name; each has passed its check.
- * @throws Error for a plugin that does not exist.
+ * @param overlay - The layers of the consumer and of its group.
+ * @param route - Its opening has run: a plugin that was in it runs its phase `rewrite` no second time.
+ * @throws Error as {@link compilePipeline}.
  */
-export function compilePipeline(
-  plugins: Readonly<Record<string, unknown>>,
-  find: (name: string) => Plugin | undefined,
-  env: PluginEnv,
-  secrets: SecretSource,
+export function compileConsumerPipeline(
+  overlay: readonly PluginLayer[],
+  route: RoutePlugins,
+  parts: PipelineParts,
 ): Pipeline {
-  const used: UsedPlugin[] = [];
-  for (const [name, conf] of Object.entries(plugins)) {
-    const meta = pluginMetaOf(conf);
-    if (meta.disable === true) continue;
-    const plugin = find(name);
+  const { layers, chooseUpstream: last } = route;
+  const opened = openedPlugins(usedPlugins(layers, parts));
+  return assemble(usedPlugins([...overlay, ...layers], parts), { opened, last, global: parts.global });
+}
+
+/** Compiles the global rules into one pipeline. It is all that runs where no route matches. */
+export function compileGlobalRules(layers: readonly PluginLayer[], parts: PipelineParts): Pipeline {
+  const { steps, ...rest } = assemble(usedPlugins(layers, parts), {
+    opened: new Set(),
+    last: null,
+    global: null,
+  });
+  return { ...rest, opening: steps, steps: [] };
+}
+
+/** What the loggers among these plugins mean for all of them. */
+export function loggerNeeds(
+  layers: readonly PluginLayer[],
+  { findPlugin }: Pick<PipelineParts, 'findPlugin'>,
+): LoggerNeeds {
+  const confs = [...mergeLayers(layers)]
+    .map(([name, { plugins }]) => ({ plugin: findPlugin(name), conf: plugins[name] }))
+    .filter(({ plugin, conf }) => plugin?.isLogger === true && pluginMetaOf(conf).disable !== true);
+  return {
+    takeEntries: confs.length > 0,
+    printResponseText: confs.some(({ conf }) => printsResponseText(JSON.stringify(conf))),
+  };
+}
+
+/** The names of the plugins up to the last one that finds out who the consumer is. */
+function openedPlugins(used: readonly PluginInstance[]): ReadonlySet<string> {
+  const last = used.findLastIndex(({ plugin }) => plugin.consumer !== null);
+  return new Set(used.slice(0, last + 1).map(({ plugin }) => plugin.name));
+}
+
+/** The instances of all plugins in the order in which they run. */
+function usedPlugins(layers: readonly PluginLayer[], parts: PipelineParts): readonly PluginInstance[] {
+  const { findPlugin, instances, globalNeeds } = parts;
+  const own = loggerNeeds(layers, parts);
+  const needs: LoggerNeeds = {
+    takeEntries: own.takeEntries || globalNeeds.takeEntries,
+    printResponseText: own.printResponseText || globalNeeds.printResponseText,
+  };
+  const used: PluginInstance[] = [];
+  for (const [name, layer] of mergeLayers(layers)) {
+    if (pluginMetaOf(layer.plugins[name]).disable === true) continue;
+    const plugin = findPlugin(name);
     if (plugin === undefined) throw new Error(`unknown plugin [${name}]`);
-    used.push({ plugin, conf, meta });
+    used.push(instances.get(plugin, layer, needs));
   }
-  const routeEnv = withLoggers(env, used);
-  const prepared = used.map((each) => prepare(each, routeEnv, secrets));
-  prepared.sort((a, b) => b.priority - a.priority);
+  return used.sort((a, b) => b.priority - a.priority);
+}
+
+interface Surroundings {
+  /** The plugins whose phase `rewrite` runs in the opening. */
+  readonly opened: ReadonlySet<string>;
+  readonly last: Step | null;
+  readonly global: Pipeline | null;
+}
+
+function assemble(used: readonly PluginInstance[], { opened, last, global }: Surroundings): Pipeline {
+  const early = used.filter(({ plugin }) => opened.has(plugin.name));
+  const late = used.filter(({ plugin }) => !opened.has(plugin.name));
   return {
-    steps: [...stepsOf(prepared, (hooks) => hooks.rewrite), ...stepsOf(prepared, (hooks) => hooks.access)],
-    log: stepsOf(prepared, (hooks) => hooks.log),
-    responseCaptureBytes: Math.max(0, ...used.map(({ plugin, conf }) => plugin.responseCaptureBytes(conf))),
-    needsBody: prepared.some((plugin) => plugin.needsBody),
+    opening: [...(global?.opening ?? []), ...hooksOf(early, (hooks) => hooks.rewrite)],
+    steps: [
+      ...hooksOf(late, (hooks) => hooks.rewrite),
+      ...hooksOf(used, (hooks) => hooks.access),
+      ...(last === null ? [] : [last]),
+    ],
+    headerFilters: [...(global?.headerFilters ?? []), ...hooksOf(used, (hooks) => hooks.headerFilter)],
+    log: [...(global?.log ?? []), ...hooksOf(used, (hooks) => hooks.log)],
+    responseCaptureBytes: Math.max(
+      global?.responseCaptureBytes ?? 0,
+      ...used.map(({ plugin, conf }) => plugin.responseCaptureBytes(conf)),
+    ),
+    needsBody: (global?.needsBody ?? false) || used.some(({ needsBody }) => needsBody),
   };
 }
 
-function stepsOf<T>(prepared: readonly PreparedPlugin[], pick: (hooks: PluginHooks) => T | undefined): readonly T[] {
-  return prepared.map(({ hooks }) => pick(hooks)).filter((step) => step !== undefined);
-}
-
-/** What the loggers of a route mean for its other plugins. */
-function withLoggers(env: PluginEnv, used: readonly UsedPlugin[]): PluginEnv {
-  const loggers = used.filter(({ plugin }) => plugin.isLogger);
-  if (loggers.length === 0) return env;
-  const printsText = loggers.some(({ conf }) => printsResponseText(JSON.stringify(conf)));
-  return { ...env, llmLog: null, logsResponseText: env.logsResponseText || printsText };
-}
-
-function prepare({ plugin, conf, meta }: UsedPlugin, env: PluginEnv, secrets: SecretSource): PreparedPlugin {
-  const { rewrite, access, log } = createHooks(plugin, conf, env, secrets);
-  const filter = meta.filter === undefined ? null : compileVars(meta.filter);
-  const replacement = meta.error_response;
-  const adapt = (step: Step): Step =>
-    filtered(replacement === undefined ? step : withErrorResponse(step, replacement), filter);
-  return {
-    priority: meta.priority ?? plugin.priority,
-    needsBody: filter?.needsBody ?? false,
-    hooks: {
-      ...(rewrite && { rewrite: adapt(rewrite) }),
-      ...(access && { access: adapt(access) }),
-      ...(log && { log: filter === null ? log : (ctx) => (filter.matches(ctx) ? log(ctx) : undefined) }),
-    },
-  };
-}
-
-function filtered(step: Step, filter: { matches(ctx: RequestContext): boolean } | null): Step {
-  return filter === null ? step : (ctx) => (filter.matches(ctx) ? step(ctx) : undefined);
-}
-
-/** `_meta.error_response`: what the plugin answers with a status of 400 or more keeps its status and gets this body. */
-function withErrorResponse(step: Step, replacement: string | object): Step {
-  const replace = (reply: Reply | undefined): Reply | undefined => {
-    if (reply === undefined || reply.status < 400) return reply;
-    return typeof replacement === 'string'
-      ? textReply(reply.status, replacement)
-      : jsonReply(reply.status, replacement);
-  };
-  return (ctx) => {
-    const result: StepResult = step(ctx);
-    return result instanceof Promise ? result.then(replace) : replace(result);
-  };
+function hooksOf<T>(used: readonly PluginInstance[], pick: (hooks: PluginHooks) => T | undefined): readonly T[] {
+  return used.map(({ hooks }) => pick(hooks)).filter((hook) => hook !== undefined);
 }

@@ -1,12 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { WeirError, type ErrorCode } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { addedField, withField, withoutField } from '../http/field-list.ts';
+import { Fields } from '../http/fields.ts';
+import { consumerHeaderNames } from '../llm/header-rules.ts';
 import type { JsonObject } from '../llm/json.ts';
 import type { RequestBody } from '../llm/request-body.ts';
 import type { Usage } from '../llm/usage.ts';
 import type { LlmLogParts } from '../observability/llm-log.ts';
+import { withoutArgument } from '../router/query.ts';
 import { noPathParams, type PathParams, type RequestView } from '../router/request-view.ts';
 import type { BodyCapture } from './body-capture.ts';
+import type { Pipeline } from './compile.ts';
+import { noConsumers, type Consumer, type ConsumerDirectory } from './consumer.ts';
 import type { Target } from './target.ts';
 
 /** One try at one upstream, for the log. Times in milliseconds; undefined: it did not come to that. */
@@ -49,10 +55,41 @@ export interface TokenQuota {
   switchTo(ctx: RequestContext, instance: string): void;
 }
 
+/**
+ * What plugins put in place of the client's own on the way to the upstream. An ordinary upstream gets all of it; LLM
+ * providers are asked as their protocol wants.
+ */
+export interface ForwardChanges {
+  readonly method?: string;
+  /** Path and query, percent-encoded: what stands in the request line. */
+  readonly uri?: string;
+  /** Value of the header Host. */
+  readonly host?: string;
+}
+
 /** Facts of the matched route that plugins and logs may ask for. */
 export interface RouteFacts {
   readonly id: string;
   readonly name: string;
+  /** As configured; at least one uri. */
+  readonly uris: readonly string[];
+  readonly hosts: readonly string[];
+  /** '' when the route has none. */
+  readonly serviceId: string;
+  /** '' when it has none. */
+  readonly serviceName: string;
+}
+
+/** Where a client puts its credential for the gateway; null: not there. */
+export interface CredentialPlace {
+  /** Lower case. */
+  readonly header: string | null;
+  readonly argument: string | null;
+}
+
+/** A gauge in which a request counts while it is served. */
+interface RunningGauge {
+  add(amount: number): void;
 }
 
 // Random for this worker, counted within it: unique without asking the system for randomness per request. The counter's
@@ -69,15 +106,27 @@ function nextId(): string {
   return idPrefix + lastIdDigits[last];
 }
 
+const claimNames = new Set(consumerHeaderNames);
+
+/** Who the consumer is, the gateway finds out: a client that says so itself is not believed by anybody behind it. */
+function withoutClaims(fields: Fields): Fields {
+  const { flat } = fields;
+  for (let i = 0; i < flat.length; i += 2) {
+    if (flat[i]?.startsWith('x-c') !== true || !claimNames.has(flat[i] ?? '')) continue;
+    return new Fields(consumerHeaderNames.reduce<string[]>(withoutField, flat));
+  }
+  return fields;
+}
+
 /** Everything that belongs to one request, from its head to its log line. */
 export class RequestContext implements RequestView {
   readonly exchange: Exchange;
   readonly method: string;
   readonly path: string;
-  readonly requestUri: string;
-  readonly queryString: string;
+  requestUri: string;
+  queryString: string;
   readonly host: string;
-  readonly scheme = 'http';
+  readonly scheme: 'http' | 'https';
   readonly httpVersion: string;
   readonly remoteAddress: string;
   readonly remotePort: number;
@@ -93,7 +142,19 @@ export class RequestContext implements RequestView {
   /** The client's JSON, once a plugin has asked for it (`json-body.ts`); what a plugin puts here is what the next one reads. */
   llmBody: RequestBody | null = null;
 
+  /** The header of the request as it is now: the client's own, with what plugins have changed. Targets send this one. */
+  fields: Fields;
+  /** Null: the client's method, uri and host. */
+  forward: ForwardChanges | null = null;
+
   route: RouteFacts | null = null;
+  /** The plugins that it runs with now; null: none yet. */
+  pipeline: Pipeline | null = null;
+  /** Of the snapshot that the request began with. */
+  consumers: ConsumerDirectory = noConsumers;
+  consumer: Consumer | null = null;
+  /** Where plugins have looked for the client's credential, whether there was one or not: never logged from there. */
+  credentialPlaces: readonly CredentialPlace[] = [];
   /** What a plugin chose; null: nobody did. */
   target: Target | null = null;
   llm: LlmCall | null = null;
@@ -108,12 +169,21 @@ export class RequestContext implements RequestView {
   upstreamScheme: string | undefined;
   upstreamHost: string | undefined;
   upstreamUri: string | undefined;
+  /** Called when the first attempt is about to be sent: what the upstream is asked for is known by then. */
+  onFirstAttempt: ((ctx: RequestContext) => void) | null = null;
+  /** The answer is the upstream's, not one of the gateway itself. */
+  isUpstreamAnswer = false;
+  /** Goes down by one when the request ends, however it does. */
+  runningGauge: RunningGauge | null = null;
+  /** A plugin has taken the metrics of this request: no other one does. */
+  isMeasured = false;
   /** Why the request failed, by the stable code of the table of errors; null: it did not. */
   errorCode: ErrorCode | null = null;
 
   #replacedBody: Buffer | null = null;
   #json: { readonly value: unknown } | null = null;
-  #id = '';
+  #uniqueId = '';
+  #givenId = '';
 
   constructor(
     exchange: Exchange,
@@ -122,12 +192,14 @@ export class RequestContext implements RequestView {
   ) {
     const { head, connection } = exchange;
     this.exchange = exchange;
+    this.fields = withoutClaims(head.fields);
     this.method = head.method;
     this.path = location.path;
     this.queryString = location.query;
     this.requestUri = head.target;
     this.host = head.host;
-    this.httpVersion = head.minorVersion === 1 ? '1.1' : '1.0';
+    this.scheme = connection.tls === null ? 'http' : 'https';
+    this.httpVersion = head.version;
     this.remoteAddress = options.remoteAddress;
     this.remotePort = connection.remotePort;
     this.serverAddress = connection.localAddress;
@@ -136,9 +208,18 @@ export class RequestContext implements RequestView {
   }
 
   /** 32 hex digits, unique: nginx's `$request_id`. */
+  get uniqueId(): string {
+    if (this.#uniqueId === '') this.#uniqueId = nextId();
+    return this.#uniqueId;
+  }
+
+  /** What logs call the request: {@link uniqueId}, unless the plugin request-id has set another, perhaps the client's own. */
   get id(): string {
-    if (this.#id === '') this.#id = nextId();
-    return this.#id;
+    return this.#givenId === '' ? this.uniqueId : this.#givenId;
+  }
+
+  set id(id: string) {
+    this.#givenId = id;
   }
 
   /** The status for logs: 499, as nginx has it, when the client left before its answer was complete. */
@@ -147,7 +228,34 @@ export class RequestContext implements RequestView {
   }
 
   header(lowerCaseName: string): string | undefined {
-    return this.exchange.head.fields.getCombined(lowerCaseName, lowerCaseName === 'cookie' ? '; ' : ', ');
+    return this.fields.getCombined(lowerCaseName, lowerCaseName === 'cookie' ? '; ' : ', ');
+  }
+
+  /**
+   * Puts a header field in place of those of its name, for the plugins that follow and for the upstream.
+   *
+   * @param value - Latin-1 without line breaks, as {@link Fields} has it.
+   */
+  setHeader(name: string, value: string): void {
+    this.fields = new Fields(withField(this.fields.flat, name.toLowerCase(), value));
+  }
+
+  /** Like {@link setHeader}, but those that are there stay. */
+  addHeader(name: string, value: string): void {
+    this.fields = new Fields(addedField(this.fields.flat, name.toLowerCase(), value));
+  }
+
+  removeHeader(name: string): void {
+    this.fields = new Fields(withoutField(this.fields.flat, name.toLowerCase()));
+  }
+
+  /** Takes an argument out of the query, for all who read it from now on: plugins, logs and the upstream. */
+  removeArgument(name: string): void {
+    this.queryString = withoutArgument(this.queryString, name);
+    const question = this.requestUri.indexOf('?');
+    if (question === -1) return;
+    const path = this.requestUri.slice(0, question);
+    this.requestUri = this.queryString === '' ? path : `${path}?${this.queryString}`;
   }
 
   /**

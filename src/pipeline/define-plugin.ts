@@ -1,10 +1,12 @@
 import type { Log } from '../base/log.ts';
 import { pluginMetaOf, withPluginMeta } from '../config/plugin-meta.ts';
 import { checkSecretReferences, isSecretReference } from '../config/secret-reference.ts';
-import type { PluginSpec } from '../config/plugin-catalogue.ts';
+import type { PluginConfiguration, PluginSpec } from '../config/plugin-catalogue.ts';
+import type { AnswerHead } from '../http/answer-head.ts';
 import type { BatchQueues } from '../observability/batch-queue.ts';
 import type { LlmLog } from '../observability/llm-log.ts';
 import type { LogFiles } from '../observability/log-files.ts';
+import type { WorkerMetrics } from '../observability/metrics/worker-metrics.ts';
 import type { WindowStores } from '../rate-limit/window-stores.ts';
 import type { Infer, JsonSchema } from '../schema/infer.ts';
 import { checkVars } from '../router/expression.ts';
@@ -20,20 +22,34 @@ import type { Reply } from './reply.ts';
 export type StepResult = Reply | undefined | Promise<Reply | undefined>;
 export type Step = (ctx: RequestContext) => StepResult;
 
+/** Changes an answer before anything of it is sent. */
+export type HeaderFilter = (ctx: RequestContext, answer: AnswerHead) => void;
+
 /** What a plugin does, and when. An absent phase costs nothing. */
 export interface PluginHooks {
   /** Before any access step: changes the request. */
   readonly rewrite?: Step;
   /** Lets in, refuses, or chooses the target. */
   readonly access?: Step;
+  /** Before the head of the answer is sent, whoever gives it: the upstream, a plugin or the gateway itself. */
+  readonly headerFilter?: HeaderFilter;
   /** After the answer has ended, however it did. */
   readonly log?: (ctx: RequestContext) => void;
+}
+
+/** Where requests are counted, and what config.yaml says about it. */
+export interface MetricsEnv {
+  readonly worker: WorkerMetrics;
+  /** Further labels of a metric, each an object of one name and a text with variables; by the name of the metric. */
+  readonly extraLabels: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>>;
 }
 
 /** The parts of the worker that plugins may use. */
 export interface PluginEnv {
   /** The resource in whose `plugins` the configuration stands: `routes/1`. What outlives a change of it is kept under this name. */
   readonly owner: string;
+  /** What the resource `plugin_metadata` says to this plugin, with defaults; an empty object when it says nothing. */
+  readonly metadata: unknown;
   readonly pools: Pools;
   /** Which instances are fit to be used; see {@link Plugin.healthChecks}. */
   readonly health: HealthView;
@@ -45,6 +61,10 @@ export interface PluginEnv {
   readonly shared: SharedMemory;
   /** Where limits count. */
   readonly windowStores: Pick<WindowStores, 'get'>;
+  /** Where clients reach the gateway with TLS, as far as is known: 443 or what the configuration says. */
+  readonly httpsPort: number;
+  /** What requests are counted by, for Prometheus. */
+  readonly metrics: MetricsEnv;
   /** For what happens to requests. */
   readonly log: Log;
   /** For remarks about the configuration: one worker says them, not each. */
@@ -57,6 +77,8 @@ export interface PluginEnv {
 export interface Plugin extends PluginSpec {
   /** It delivers entries about requests, with what `ctx.llmLog` holds. */
   readonly isLogger: boolean;
+  /** Of a plugin that authenticates: the field of {@link PluginSpec.consumer} that tells credentials apart; else null. */
+  readonly credentialKey: string | null;
   /** How much of the answer's body its log step reads from `ctx.responseCapture`, in bytes. */
   responseCaptureBytes(conf: unknown): number;
   /**
@@ -83,6 +105,14 @@ interface PluginOptions<S extends JsonSchema> {
   /** One sentence for documentation. */
   readonly summary: string;
   readonly schema: S;
+  /** Of a plugin that authenticates: what a consumer or credential has under its name; see {@link PluginSpec.consumer}. */
+  readonly consumerSchema?: JsonSchema;
+  /** See {@link Plugin.credentialKey}. Wanted with `consumerSchema`. */
+  readonly credentialKey?: string;
+  /** What `consumerSchema` cannot say: null, or what is wrong. Like {@link check}, it must let references pass. */
+  readonly checkConsumer?: (conf: Readonly<Record<string, unknown>>) => string | null;
+  /** What `plugin_metadata` may say to it; see {@link PluginSpec.metadata}. Its defaults are filled in where it is read. */
+  readonly metadataSchema?: JsonSchema;
   /** See {@link Plugin.isLogger}. Default false. */
   readonly isLogger?: boolean;
   /** See {@link Plugin.responseCaptureBytes}. Default: nothing of it. */
@@ -110,12 +140,34 @@ export function definePlugin<const S extends JsonSchema>(options: PluginOptions<
     version: options.version,
     summary: options.summary,
     schema,
+    consumer:
+      options.consumerSchema === undefined
+        ? null
+        : toConfiguration(withPluginMeta(options.consumerSchema), options.checkConsumer),
+    credentialKey: options.credentialKey ?? null,
+    metadata: options.metadataSchema === undefined ? null : toConfiguration(options.metadataSchema, undefined),
     isLogger: options.isLogger ?? false,
     responseCaptureBytes: (conf) => options.responseCaptureBytes?.(typed(conf)) ?? 0,
     healthChecks: healthChecks === undefined ? null : (conf) => healthChecks(typed(conf)),
     check: (conf) =>
       validator.check(conf) ?? checkFilter(conf) ?? checkSecretReferences(conf) ?? options.check?.(typed(conf)) ?? null,
     create: (conf, env) => options.create(typed(conf), env),
+  };
+}
+
+function toConfiguration(
+  schema: JsonSchema,
+  checkRules: PluginOptions<JsonSchema>['checkConsumer'],
+): PluginConfiguration {
+  const validator = createValidator(schema, { isDeferred: isSecretReference });
+  return {
+    schema,
+    check: (conf) =>
+      validator.check(conf) ??
+      checkSecretReferences(conf) ??
+      checkRules?.(validator.withDefaults(conf) as Readonly<Record<string, unknown>>) ??
+      null,
+    withDefaults: (conf) => validator.withDefaults(conf),
   };
 }
 

@@ -4,6 +4,7 @@ import { logEscapes } from '../observability/log-escape.ts';
 import { redactFields } from '../observability/redact.ts';
 import { decodeArgument, redactQuery, redactUri } from '../observability/redact-uri.ts';
 import type { RequestContext } from './context.ts';
+import { hideValue, isCredentialHeader, shownQuery, shownUri } from './shown-credentials.ts';
 
 /** Bodies that go into an entry; undefined: not asked for, or not there. */
 export interface LoggedBodies {
@@ -25,7 +26,7 @@ const server = { hostname: hostname(), version };
  */
 export function defaultLogEntry(ctx: RequestContext, bodies: LoggedBodies): Record<string, unknown> {
   const { exchange } = ctx;
-  const uri = decodeBytes(redactUri(ctx.requestUri));
+  const uri = decodeBytes(redactUri(shownUri(ctx, ctx.requestUri)));
   const latency = performance.now() - exchange.startedAt;
   const times = ctx.attempts.map(({ responseMs }) => responseMs).filter((time) => time !== undefined);
   const upstreamLatency = times.reduce((sum, time) => sum + time, 0);
@@ -34,8 +35,8 @@ export function defaultLogEntry(ctx: RequestContext, bodies: LoggedBodies): Reco
       method: ctx.method,
       uri,
       url: `${ctx.scheme}://${ctx.host}:${ctx.serverPort}${uri}`,
-      headers: fieldsObject(exchange.head.fields.flat),
-      querystring: queryObject(ctx.queryString),
+      headers: fieldsObject(shownFields(ctx)),
+      querystring: queryObject(shownQuery(ctx, ctx.queryString)),
       size: exchange.head.byteLength + exchange.bodyBytesReceived,
       ...(bodies.request !== undefined && { body: bodies.request }),
     },
@@ -48,14 +49,23 @@ export function defaultLogEntry(ctx: RequestContext, bodies: LoggedBodies): Reco
     server,
     client_ip: ctx.remoteAddress,
     route_id: ctx.route?.id ?? '',
-    // Routes of this version belong to no service.
-    service_id: '',
+    service_id: ctx.route?.serviceId ?? '',
+    ...(ctx.consumer !== null && { consumer: { username: ctx.consumer.name } }),
     ...(ctx.attempts.length > 0 && { upstream: ctx.attempts.map(({ address }) => address).join(', ') }),
     start_time: Math.round(Date.now() - latency),
     latency: toMicroseconds(latency),
     ...(times.length > 0 && { upstream_latency: toMicroseconds(upstreamLatency) }),
     apisix_latency: toMicroseconds(Math.max(0, latency - upstreamLatency)),
   };
+}
+
+/** The client's header fields, without what an authentication plugin takes from them. */
+function shownFields(ctx: RequestContext): readonly string[] {
+  const { flat } = ctx.exchange.head.fields;
+  if (ctx.credentialPlaces.length === 0) return flat;
+  return flat.map((text, index) =>
+    index % 2 === 1 && isCredentialHeader(ctx, flat[index - 1] ?? '') ? (hideValue(text) ?? '') : text,
+  );
 }
 
 /** name, value, … as an object: names in lower case, values of a name that comes several times as an array. */

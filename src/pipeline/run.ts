@@ -1,5 +1,7 @@
+import type { Log } from '../base/log.ts';
+import type { AnswerFilter } from '../http/answer-head.ts';
 import type { RequestContext } from './context.ts';
-import type { Step, StepResult } from './define-plugin.ts';
+import type { HeaderFilter, Step, StepResult } from './define-plugin.ts';
 import type { Reply } from './reply.ts';
 
 /**
@@ -21,4 +23,17 @@ async function continueAfter(
   ctx: RequestContext,
 ): Promise<Reply | undefined> {
   return (await pending) ?? runSteps(rest, ctx);
+}
+
+/** Runs header filters in order. One that fails changes nothing, and the others still run. */
+export function answerFilter(filters: readonly HeaderFilter[], ctx: RequestContext, log: Log): AnswerFilter {
+  return (answer) => {
+    for (const filter of filters) {
+      try {
+        filter(ctx, answer);
+      } catch (error) {
+        log.error('an answer could not be changed', { request_id: ctx.id, route_id: ctx.route?.id, error });
+      }
+    }
+  };
 }

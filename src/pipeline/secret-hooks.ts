@@ -51,6 +51,7 @@ class ChangingPlugin {
   readonly hooks: PluginHooks = {
     rewrite: (ctx) => this.#run(ctx, 'rewrite'),
     access: (ctx) => this.#run(ctx, 'access'),
+    headerFilter: (ctx, answer) => this.#instanceOf(ctx)?.headerFilter?.(ctx, answer),
     log: (ctx) => this.#instanceOf(ctx)?.log?.(ctx),
   };
   readonly #parts: Parts;

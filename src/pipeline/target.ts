@@ -22,6 +22,8 @@ export interface Target {
    * @returns The client's answer; null: there is another attempt to make, which {@link prepare} gives.
    */
   answerFailure(ctx: RequestContext, failure: AttemptFailure): Reply | null | Promise<Reply | null>;
+  /** The request is over, however it ended, and is about to be logged. Called once. */
+  finish?(ctx: RequestContext): void;
 }
 
 /** How an attempt ended after which the client still has nothing. */
@@ -47,6 +49,8 @@ export interface OutgoingRequest {
   readonly scheme: string;
   readonly host: string;
   readonly uri: string;
+  /** `$upstream_addr` as long as there is no connection. Default: `host`. */
+  readonly address?: string;
 }
 
 /** How an answer is read while it passes. */

@@ -2,6 +2,7 @@ import { pid } from 'node:process';
 import { msec, timeIso8601, timeLocal } from '../observability/time-format.ts';
 import { compileVariable, type VariableValue } from '../router/variables.ts';
 import type { AttemptRecord, RequestContext } from './context.ts';
+import { hideValue, isCredentialArgument, isCredentialHeader, shownQuery, shownUri } from './shown-credentials.ts';
 
 /** What a log line may print of a request; undefined: this request has no such thing. */
 export type LogGetter = (ctx: RequestContext) => string | number | undefined;
@@ -11,13 +12,16 @@ export type LogGetter = (ctx: RequestContext) => string | number | undefined;
  * ones as APISIX declares them; times of nginx are seconds with three decimals.
  */
 const logVariables: ReadonlyMap<string, LogGetter> = new Map<string, LogGetter>([
-  ['request', (ctx) => ctx.exchange.head.requestLine],
-  ['request_line', (ctx) => ctx.exchange.head.requestLine],
+  ['request', (ctx) => shownUri(ctx, ctx.exchange.head.requestLine)],
+  ['request_line', (ctx) => shownUri(ctx, ctx.exchange.head.requestLine)],
+  ['request_uri', (ctx) => shownUri(ctx, ctx.requestUri)],
+  ['args', (ctx) => shownQuery(ctx, ctx.queryString)],
+  ['query_string', (ctx) => shownQuery(ctx, ctx.queryString)],
   ['request_length', (ctx) => ctx.exchange.head.byteLength + ctx.exchange.bodyBytesReceived],
   ['request_time', (ctx) => seconds(performance.now() - ctx.exchange.startedAt)],
-  ['request_id', (ctx) => ctx.id],
+  ['request_id', (ctx) => ctx.uniqueId],
   ['apisix_request_id', (ctx) => ctx.id],
-  ['remote_user', (ctx) => basicUser(ctx.header('authorization'))],
+  ['remote_user', (ctx) => basicUser(ctx.exchange.head.fields.get('authorization'))],
   ['status', (ctx) => ctx.loggedStatus],
   ['body_bytes_sent', (ctx) => ctx.exchange.bodyBytesSent],
   ['bytes_sent', (ctx) => ctx.exchange.bytesSent],
@@ -28,9 +32,16 @@ const logVariables: ReadonlyMap<string, LogGetter> = new Map<string, LogGetter>(
   ['msec', () => msec(Date.now())],
   ['pid', () => pid],
   ['document_uri', (ctx) => ctx.path],
+  ['https', (ctx) => (ctx.exchange.connection.tls === null ? '' : 'on')],
+  ['ssl_protocol', (ctx) => ctx.exchange.connection.tls?.protocol],
+  ['ssl_cipher', (ctx) => ctx.exchange.connection.tls?.cipher],
+  ['ssl_server_name', (ctx) => ctx.exchange.connection.tls?.serverName],
+  ['ssl_client_verify', (ctx) => ctx.exchange.connection.tls?.clientVerify],
   ['realip_remote_addr', (ctx) => ctx.exchange.connection.remoteAddress],
   ['route_id', (ctx) => ctx.route?.id],
   ['route_name', (ctx) => ctx.route?.name],
+  ['service_id', (ctx) => ctx.route?.serviceId],
+  ['service_name', (ctx) => ctx.route?.serviceName],
   ['weir_error', (ctx) => ctx.errorCode ?? undefined],
 
   ['upstream_addr', (ctx) => perAttempt(ctx, (attempt) => attempt.address)],
@@ -42,7 +53,7 @@ const logVariables: ReadonlyMap<string, LogGetter> = new Map<string, LogGetter>(
   ['upstream_response_length', (ctx) => perAttempt(ctx, (attempt) => String(attempt.bytes))],
   ['upstream_scheme', (ctx) => ctx.upstreamScheme],
   ['upstream_host', (ctx) => ctx.upstreamHost],
-  ['upstream_uri', (ctx) => ctx.upstreamUri],
+  ['upstream_uri', (ctx) => (ctx.upstreamUri === undefined ? undefined : shownUri(ctx, ctx.upstreamUri))],
   ['apisix_upstream_response_time', (ctx) => perAttempt(ctx, (attempt) => upstreamMilliseconds(ctx, attempt))],
 
   ['request_type', (ctx) => ctx.llm?.requestType ?? 'traditional_http'],
@@ -69,7 +80,6 @@ const plainVariables: ReadonlySet<string> = new Set([
   'request_length',
   'request_time',
   'request_id',
-  'apisix_request_id',
   'status',
   'body_bytes_sent',
   'bytes_sent',
@@ -123,6 +133,9 @@ export const logVariableNames: readonly string[] = [
   'server_protocol',
   'content_type',
   'content_length',
+  'consumer_name',
+  'consumer_group_id',
+  'credential_identifier',
 ];
 
 /** True when the format prints the model's answer, which then has to be kept while it streams by. */
@@ -145,12 +158,25 @@ export function resolveLogVariable(name: string): LogGetter | null {
   }
   const getter = compileVariable(name, { arguments: 'raw' });
   if (getter === null) return null;
+  const isHidden = credentialTest(name);
   return (ctx) => {
-    const value = getter(ctx);
+    const read = getter(ctx);
+    const value = isHidden !== null && ctx.credentialPlaces.length > 0 && isHidden(ctx) ? hideValue(read) : read;
     return value === undefined || typeof value === 'number' || typeof value === 'string'
       ? value
       : JSON.stringify(value);
   };
+}
+
+/** Tells of a request whether the variable holds a credential; null: it never does. */
+function credentialTest(variable: string): ((ctx: RequestContext) => boolean) | null {
+  if (variable.startsWith('http_')) {
+    const header = variable.slice('http_'.length).replaceAll('_', '-').toLowerCase();
+    return (ctx) => isCredentialHeader(ctx, header);
+  }
+  if (!variable.startsWith('arg_')) return null;
+  const argument = variable.slice('arg_'.length);
+  return (ctx) => isCredentialArgument(ctx, argument);
 }
 
 /**

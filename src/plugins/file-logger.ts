@@ -5,6 +5,7 @@ import {
   compileLoggerEntry,
   compileLogVars,
   loggerEntryFields,
+  loggerMetadataSchema,
 } from './logger-entry.ts';
 
 /** Appends an entry about each request of a route to a file. */
@@ -33,11 +34,12 @@ export const fileLogger = definePlugin({
     },
     required: ['path'],
   },
+  metadataSchema: loggerMetadataSchema,
   check: (conf) => checkLogVars('match', conf.match) ?? checkLoggerEntry(conf),
   responseCaptureBytes: (conf) => (conf.include_resp_body ? conf.max_resp_body_bytes : 0),
   create(conf, env) {
     const file = env.logFiles.get(conf.path);
-    const entryOf = compileLoggerEntry(conf, env.configurationLog);
+    const entryOf = compileLoggerEntry(conf, env);
     const filter = compileLogVars(conf.match);
     return {
       log: (ctx) => {

@@ -4,7 +4,7 @@ import { isSecretReference } from '../config/secret-reference.ts';
 import { postBody, type HttpPostTarget } from '../observability/http-post.ts';
 import { redactUri } from '../observability/redact-uri.ts';
 import { definePlugin } from '../pipeline/define-plugin.ts';
-import { checkLoggerEntry, compileLoggerEntry, loggerEntryFields } from './logger-entry.ts';
+import { checkLoggerEntry, compileLoggerEntry, loggerEntryFields, loggerMetadataSchema } from './logger-entry.ts';
 
 /** @param seconds - The unit of times in this plugin's configuration. */
 function toTimerMs(seconds: number): number {
@@ -74,6 +74,7 @@ export const httpLogger = definePlugin({
     required: ['uri'],
     encrypt_fields: ['auth_header'],
   },
+  metadataSchema: loggerMetadataSchema,
   check: (conf) => checkUri(conf.uri) ?? checkAuthHeader(conf.auth_header) ?? checkLoggerEntry(conf),
   responseCaptureBytes: (conf) => (conf.include_resp_body ? conf.max_resp_body_bytes : 0),
   create(conf, env) {
@@ -98,7 +99,7 @@ export const httpLogger = definePlugin({
       retryDelayMs: toTimerMs(conf.retry_delay),
       deliver: (entries, signal) => postBody(target, encode(entries), signal),
     });
-    const entryOf = compileLoggerEntry(conf, env.configurationLog);
+    const entryOf = compileLoggerEntry(conf, env);
     return {
       log: (ctx) => queue.push(entryOf(ctx)),
     };

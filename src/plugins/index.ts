@@ -7,19 +7,41 @@ import { aiProxy } from './ai-proxy/index.ts';
 import { aiProxyMulti } from './ai-proxy-multi/index.ts';
 import { aiRateLimiting } from './ai-rate-limiting/index.ts';
 import { aiRequestRewrite } from './ai-request-rewrite/index.ts';
+import { cors } from './cors.ts';
+import { basicAuth } from './auth/basic-auth.ts';
+import { jwtAuth } from './auth/jwt-auth.ts';
+import { keyAuth } from './auth/key-auth.ts';
+import { consumerRestriction } from './consumer-restriction.ts';
 import { fileLogger } from './file-logger.ts';
 import { httpLogger } from './http-logger.ts';
+import { ipRestriction } from './ip-restriction.ts';
 import { limitCount } from './limit-count/index.ts';
 import { limitReq } from './limit-req.ts';
+import { prometheus } from './prometheus/index.ts';
+import { proxyRewrite } from './proxy-rewrite.ts';
+import { redirect } from './redirect.ts';
+import { requestId } from './request-id/index.ts';
+import { responseRewrite } from './response-rewrite/index.ts';
 
 /** Every plugin that Weir has: the only list. */
 const plugins: readonly Plugin[] = [
+  basicAuth,
+  consumerRestriction,
+  jwtAuth,
+  keyAuth,
   aiProxy,
   aiProxyMulti,
   aiRateLimiting,
   httpLogger,
   limitCount,
   limitReq,
+  requestId,
+  cors,
+  ipRestriction,
+  proxyRewrite,
+  redirect,
+  responseRewrite,
+  prometheus,
   fileLogger,
   aiRequestRewrite,
   aiPromptGuard,

@@ -1,22 +1,28 @@
-import type { Log } from '../base/log.ts';
 import { redactLlmLog } from '../observability/llm-log.ts';
 import { bodyText } from '../pipeline/body-capture.ts';
 import type { RequestContext } from '../pipeline/context.ts';
+import type { PluginEnv } from '../pipeline/define-plugin.ts';
 import { compileLogEntryFormat } from '../pipeline/log-entry-format.ts';
 import { defaultLogEntry, type LoggedBodies } from '../pipeline/log-entry.ts';
 import { resolveLogVariable } from '../pipeline/variables.ts';
 import { checkVars, compileVars, type Expression } from '../router/expression.ts';
 import type { ExtendVariables } from '../router/variables.ts';
+import type { Infer } from '../schema/infer.ts';
 
 const exprSchema = { type: 'array', minItems: 1, items: { type: 'array' } } as const;
 
+const logFormatSchema = {
+  type: 'object',
+  description:
+    'Members of an entry: a text that begins with `$` is a variable of the access log, `$request_body` or `$resp_body`; objects are read likewise, up to five levels; other values are printed as they are. Absent: that of `plugin_metadata`, without one all that is known of the request.',
+} as const;
+
+/** What `plugin_metadata` may say to a logger. */
+export const loggerMetadataSchema = { type: 'object', properties: { log_format: logFormatSchema } } as const;
+
 /** The fields of every logger that say what an entry holds. */
 export const loggerEntryFields = {
-  log_format: {
-    type: 'object',
-    description:
-      'Members of an entry: a text that begins with `$` is a variable of the access log, `$request_body` or `$resp_body`; objects are read likewise, up to five levels; other values are printed as they are. Absent: all that is known of the request.',
-  },
+  log_format: logFormatSchema,
   include_req_body: { type: 'boolean', default: false, description: 'Log the body of the request.' },
   include_req_body_expr: { ...exprSchema, description: 'Only when this vars expression holds.' },
   include_resp_body: { type: 'boolean', default: false, description: 'Log the body of the answer.' },
@@ -66,8 +72,12 @@ export function compileLogVars(vars: readonly unknown[] | undefined): Pick<Expre
 }
 
 /** Compiles what a logger writes of a request: one line of JSON without a newline, without credentials. */
-export function compileLoggerEntry(conf: LoggerEntryConf, configurationLog: Log): (ctx: RequestContext) => string {
-  const format = conf.log_format === undefined ? null : compileLogEntryFormat(conf.log_format);
+export function compileLoggerEntry(
+  conf: LoggerEntryConf,
+  { metadata, configurationLog }: Pick<PluginEnv, 'metadata' | 'configurationLog'>,
+): (ctx: RequestContext) => string {
+  const { log_format: logFormat } = { ...(metadata as Infer<typeof loggerMetadataSchema>), ...conf };
+  const format = logFormat === undefined ? null : compileLogEntryFormat(logFormat);
   if (format !== null && format.unknownVariables.length > 0) {
     configurationLog.warn('log_format uses variables that do not exist; entries are written without them', {
       variables: format.unknownVariables.join(', '),

@@ -1,5 +1,7 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CommandError } from './command-error.ts';
+import type { runExport } from './export-command.ts';
+import type { runImport } from './import-command.ts';
 import { ConfigFileError } from '../config/static/load.ts';
 import { StoreError } from '../config/store/store.ts';
 import { readConfiguration, toGatewayPaths } from './configuration.ts';
@@ -122,11 +124,58 @@ function buildProgram(parts: GatewayParts): Command {
       for (const { level, message } of warnings) print(`${level === 'warn' ? 'warning' : 'note'}: ${message}`);
       print(`${paths().configFile}: the configuration is good`);
     });
+  addSourceOptions(
+    program
+      .command('export')
+      .description('write a configuration as one document: that of the prefix, or the one named'),
+    'read',
+  )
+    .addOption(new Option('--format <format>', 'of the document').choices(['yaml', 'json']).default('yaml'))
+    .option('--output <file>', 'write it there, in one step (default: standard output)')
+    .option('--allow-partial', 'what could not be read is no failure')
+    .action(async (chosen: Parameters<typeof runExport>[0]) => {
+      const { runExport } = await import('./export-command.ts');
+      await runExport(chosen, { paths: paths(), parts });
+    });
+  addSourceOptions(
+    program
+      .command('import')
+      .argument('[file]', 'the same as --from-yaml')
+      .description('put a configuration of APISIX or Weir into a running Weir, and say what cannot be taken over'),
+    'import',
+  )
+    .option('--to-admin <url>', 'Admin API of the gateway (default: that of the prefix)')
+    .addOption(new Option('--to-key <key>', 'its key (default: that of the prefix)').env('WEIR_TO_KEY'))
+    .option('--dry-run', 'only say what would be done')
+    .option('--prune', 'delete from the gateway what the configuration does not have')
+    .option('--allow-partial', 'leave out what cannot be taken over; that is no failure')
+    .action(async (file: string | undefined, chosen: Parameters<typeof runImport>[0]) => {
+      if (file !== undefined && chosen.fromYaml !== undefined) throw new CommandError('name one file');
+      const { runImport } = await import('./import-command.ts');
+      const source = file === undefined ? chosen : { ...chosen, fromYaml: file };
+      await runImport(source, { paths: paths(), parts }, print);
+    });
   program
     .command('version')
     .description('print the version')
     .action(() => print(`weir ${parts.version}`));
   return program;
+}
+
+/** Credentials may also come from the environment: a command line can be read by every user of the machine. */
+function addSourceOptions(command: Command, verb: string): Command {
+  return command
+    .option('--from-admin <url>', `${verb} what an Admin API tells, of APISIX or Weir`)
+    .addOption(new Option('--from-key <key>', 'its key').env('WEIR_FROM_KEY'))
+    .option('--from-yaml <file>', `${verb} a file in the form of apisix.yaml or apisix.json`)
+    .option('--from-etcd <urls>', `${verb} what is in etcd; what follows is that of config.yaml by default`)
+    .option('--etcd-prefix <prefix>', 'what its keys begin with')
+    .option('--etcd-user <name>', 'name of the user')
+    .addOption(new Option('--etcd-password <password>', 'password of the user').env('WEIR_ETCD_PASSWORD'))
+    .option('--etcd-ca <file>', 'who may vouch for it, in PEM format')
+    .option('--etcd-cert <file>', 'client certificate')
+    .option('--etcd-cert-key <file>', 'key of the client certificate')
+    .addOption(new Option('--keyring <keys>', 'apisix.data_encryption.keyring, with commas').env('WEIR_KEYRING'));
 }
 
 function parsePort(text: string): number {

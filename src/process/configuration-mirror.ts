@@ -14,8 +14,12 @@ export class ConfigurationMirror {
     return { revision: this.#revision, resources: [...this.#resources.values()] };
   }
 
-  has(kind: string, id: string): boolean {
-    return this.#resources.has(`${kind}/${id}`);
+  get(kind: string, id: string): StoredResource | undefined {
+    return this.#resources.get(`${kind}/${id}`);
+  }
+
+  list(kind: string): readonly StoredResource[] {
+    return [...this.#resources.values()].filter((resource) => resource.kind === kind);
   }
 
   apply(changes: readonly ResourceChange[], revision: number): void {

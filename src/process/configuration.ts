@@ -12,6 +12,9 @@ export interface GatewayPaths {
   readonly pidFile: string;
 }
 
+/** The configuration that a first start writes. In the sources and in the package it lies beside the folder of this file. */
+export const shippedConfiguration = new URL('../../conf/config.default.yaml', import.meta.url);
+
 /** `null`, or what is wrong with the format, in one sentence that names the variable. */
 export type AccessLogFormatCheck = (format: string) => string | null;
 

@@ -3,9 +3,9 @@ import { resolve } from 'node:path';
 import type { Log } from '../base/log.ts';
 import { longestTimerMs } from '../base/longest-timer.ts';
 import { pluginMetaOf } from '../config/plugin-meta.ts';
-import type { Route } from '../config/route.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import type { ResourceChange, StoredResource, StoreState } from '../config/store/store.ts';
+import { upstreamHealthChecks } from '../forward/health-checks.ts';
 import { Deadlines } from '../http/deadlines.ts';
 import { DeclaredChecks } from '../pipeline/declared-checks.ts';
 import type { Plugin } from '../pipeline/define-plugin.ts';
@@ -32,16 +32,38 @@ interface HealthMonitorOptions {
 /** Values of secrets that may change are looked at so often; how old one may get is the secret cache's business. */
 const secretsMs = 10_000;
 
+/** Kinds of resources with `plugins` or an upstream. */
+const watchedKinds: ReadonlySet<string> = new Set([
+  'routes',
+  'services',
+  'upstreams',
+  'plugin_configs',
+  'consumers',
+  'consumer_groups',
+  'global_rules',
+]);
+
+/** What of those resources is looked at. */
+interface Checked {
+  readonly plugins?: Readonly<Record<string, unknown>>;
+  readonly upstream?: unknown;
+  /** Of a route. */
+  readonly status?: number;
+}
+
+/** Checks of a plugin, or of an upstream, which has no secrets to wait for. */
+type Declared = Pick<DeclaredChecks, 'canChange' | 'refresh' | 'read'>;
+
 /** A resource that declares checks. */
 interface Watched {
-  readonly declared: readonly DeclaredChecks[];
+  readonly declared: readonly Declared[];
   readonly monitors: Map<string, InstanceMonitor>;
   cancelRefresh: () => void;
 }
 
 /**
- * Runs the health checks of all routes, on the main thread: each address is probed once, however many workers there
- * are. They begin and end with the route; an edit that does not change where an instance is keeps what is known of it.
+ * Runs the health checks of all resources, on the main thread: each address is probed once, however many workers there
+ * are. They begin and end with the resource; an edit that does not change where an instance is keeps what is known of it.
  */
 export class HealthMonitor {
   readonly #options: HealthMonitorOptions;
@@ -79,7 +101,7 @@ export class HealthMonitor {
     this.#managers = managers;
     this.#secrets.setManagers(managers);
     for (const { kind, id, resource } of changes) {
-      if (kind === 'routes') this.#watch(`routes/${id}`, resource);
+      if (watchedKinds.has(kind)) this.#watch(`${kind}/${id}`, resource);
     }
   }
 
@@ -125,15 +147,16 @@ export class HealthMonitor {
     for (const monitor of watched.monitors.values()) monitor.stop();
   }
 
-  #declaredBy({ value }: StoredResource): readonly DeclaredChecks[] {
-    const { plugins = {}, status } = value as Route;
+  #declaredBy({ kind, value }: StoredResource): readonly Declared[] {
+    const { plugins = {}, upstream = kind === 'upstreams' ? value : undefined, status } = value as Checked;
     if (status === 0 || this.#config.apisix.disable_upstream_healthcheck) return [];
     const find = this.#options.findPlugin(this.#config.plugins);
-    return Object.entries(plugins).flatMap(([name, conf]) => {
+    const ofPlugins = Object.entries(plugins).flatMap(([name, conf]): Declared[] | Declared => {
       const plugin = find(name);
       if (plugin === undefined || pluginMetaOf(conf).disable === true) return [];
       return DeclaredChecks.of(plugin, conf, this.#secrets) ?? [];
     });
+    return [...ofPlugins, ...declaredByUpstream(upstream)];
   }
 
   #refresh(owner: string, watched: Watched): void {
@@ -167,7 +190,7 @@ export class HealthMonitor {
     for (const [name, check] of checks) monitors.set(name, new InstanceMonitor(check, parts));
   }
 
-  #read(owner: string, declared: DeclaredChecks): readonly HealthCheck[] {
+  #read(owner: string, declared: Declared): readonly HealthCheck[] {
     try {
       return declared.read();
     } catch {
@@ -196,6 +219,12 @@ export class HealthMonitor {
     const destinations = parseConnectTo(new Map(Object.entries(weir.connect_to)));
     return { resolver, destinations, connector, deadlines: this.#deadlines };
   }
+}
+
+function declaredByUpstream(upstream: unknown): readonly Declared[] {
+  if (upstream === undefined) return [];
+  const checks = upstreamHealthChecks(upstream);
+  return checks.length === 0 ? [] : [{ canChange: false, refresh: () => null, read: () => checks }];
 }
 
 function scheduleTimer(run: () => void, delayMs: number): () => void {

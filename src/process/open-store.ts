@@ -82,21 +82,34 @@ function openEtcd(options: {
   readonly lastGoodFile: string;
 }): Promise<WritableStore> {
   const { config, log, check, catalogue } = options;
-  const { host, prefix, timeout, user, password } = config.deployment.etcd;
-  const { enable_encrypt_fields, keyring } = config.apisix.data_encryption;
-  const codec = createFieldEncryption({
-    encryptFields: enable_encrypt_fields,
-    keyring: typeof keyring === 'string' ? [keyring] : keyring,
-    catalogue,
-  });
-  const client = new EtcdClient({
+  const { prefix } = config.deployment.etcd;
+  const { enable_encrypt_fields: encryptFields } = config.apisix.data_encryption;
+  const codec = createFieldEncryption({ encryptFields, keyring: keyringOf(config), catalogue });
+  const client = createEtcdClient(config, options.prefix);
+  const lastGood = new LastGoodFile({ file: options.lastGoodFile, source: `etcd ${prefix}`, log, codec });
+  return openEtcdStore({ client, prefix, codec, check, lastGood, log });
+}
+
+/**
+ * A client of the cluster in `deployment.etcd`.
+ *
+ * @param prefix - Folder that relative paths lie under.
+ * @throws StoreError when a certificate cannot be read.
+ */
+export function createEtcdClient(config: GatewayConfig, prefix: string): EtcdClient {
+  const { host, timeout, user, password } = config.deployment.etcd;
+  return new EtcdClient({
     endpoints: host,
     timeoutMs: timeout * 1000,
     user: user === undefined || password === undefined ? undefined : { name: user, password },
-    tls: readTls(options.prefix, config),
+    tls: readTls(prefix, config),
   });
-  const lastGood = new LastGoodFile({ file: options.lastGoodFile, source: `etcd ${prefix}`, log, codec });
-  return openEtcdStore({ client, prefix, codec, check, lastGood, log });
+}
+
+/** The keys of `apisix.data_encryption.keyring`. */
+export function keyringOf({ apisix }: GatewayConfig): readonly string[] {
+  const { keyring } = apisix.data_encryption;
+  return typeof keyring === 'string' ? [keyring] : keyring;
 }
 
 function readTls(prefix: string, { apisix, deployment }: GatewayConfig): EtcdTls {

@@ -6,6 +6,7 @@ import type { GatewayPaths } from './configuration.ts';
 import { controlAddress } from './control-endpoint.ts';
 import { ListenError, probeListenAddress } from './listen-probe.ts';
 import { findRunningGateway } from './pid-file.ts';
+import { statusAddress } from './status-endpoint.ts';
 
 /**
  * Makes sure that no other gateway runs on this prefix and that nobody holds a port that the configuration asks for,
@@ -20,7 +21,7 @@ export async function refuseSecondStart({ prefix, pidFile }: GatewayPaths, confi
   const listens = clientListens(config);
   try {
     for (const address of listens) await probeListenAddress(address);
-    for (const address of [adminAddress(config), controlAddress(config)])
+    for (const address of [adminAddress(config), controlAddress(config), statusAddress(config)])
       if (address) await probeListenAddress(address);
   } catch (error) {
     if (error instanceof ListenError && other) throw new CommandError(`${error.message} (${other})`, { cause: error });

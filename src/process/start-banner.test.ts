@@ -12,6 +12,8 @@ const banner: StartBanner = {
   workers: 4,
   admin: { ip: '127.0.0.1', port: 9180, allowed: ['127.0.0.0/24', '10.0.0.1'] },
   control: { ip: '127.0.0.1', port: 9090 },
+  status: null,
+  metrics: null,
   logs: ['/dev/stdout', '/srv/logs/error.log'],
 };
 
@@ -28,6 +30,11 @@ test('colour changes nothing but the colour', () => {
   const coloured = formatStartBanner(banner, true);
   assert.notEqual(coloured, plain);
   assert.equal(stripVTControlCharacters(coloured), plain);
+});
+
+test('a status server has a line of its own', () => {
+  const lines = formatStartBanner({ ...banner, status: { ip: '127.0.0.1', port: 7085 } }, false).split('\n');
+  assert.equal(lines.at(-2)?.trim(), 'status     http://127.0.0.1:7085');
 });
 
 test('a control plane says that it has no data plane', () => {

@@ -1,21 +1,25 @@
 import { styleText } from 'node:util';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
-import type { NodeListen } from '../config/static/listen.ts';
+import type { ClientListen, NodeListen } from '../config/static/listen.ts';
 
 export interface StartBanner {
   readonly version: string;
   /** Where it really listens; nowhere for a control plane. */
-  readonly dataPlane: readonly NodeListen[];
+  readonly dataPlane: readonly ClientListen[];
   readonly workers: number;
   /** `null` when the Admin API is off. */
   readonly admin: (NodeListen & { readonly allowed: GatewayConfig['deployment']['admin']['allow_admin'] }) | null;
   /** Where the control API listens; `null` when it is off. */
   readonly control: NodeListen | null;
+  /** Where the status server listens; `null` when it is off. */
+  readonly status: NodeListen | null;
+  /** Where Prometheus finds metrics; `null` when they are off. */
+  readonly metrics: NodeListen | null;
   /** Absolute paths or `/dev/stdout`. */
   readonly logs: readonly string[];
 }
 
-/** The four lines that `weir start` prints: what listens where, and where the logs are. */
+/** The lines that `weir start` prints: what listens where, and where the logs are. */
 export function formatStartBanner(banner: StartBanner, colour: boolean): string {
   const paint = (style: 'bold' | 'dim' | 'cyan', text: string): string =>
     colour ? styleText(style, text, { validateStream: false }) : text;
@@ -30,6 +34,8 @@ export function formatStartBanner(banner: StartBanner, colour: boolean): string 
     line(paint('bold', program), 'data plane', dataPlane),
     line(indent, 'Admin API', formatAdmin(banner.admin, paint)),
     line(indent, 'control', formatControl(banner.control, paint)),
+    ...(banner.metrics === null ? [] : [line(indent, 'metrics', paint('cyan', formatUrl(banner.metrics)))]),
+    ...(banner.status === null ? [] : [line(indent, 'status', paint('cyan', formatUrl(banner.status)))]),
     line(indent, 'logs', banner.logs.join(', ')),
   ].join('\n');
 }
@@ -46,6 +52,6 @@ function formatAdmin(admin: StartBanner['admin'], paint: Paint): string {
   return `${paint('cyan', formatUrl(admin))}  (allowed: ${allowed})`;
 }
 
-function formatUrl({ ip, port }: NodeListen): string {
-  return `http://${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
+function formatUrl({ ip, port, tls }: ClientListen): string {
+  return `${tls === true ? 'https' : 'http'}://${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
 }

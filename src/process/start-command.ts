@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { makeFolder } from '../base/make-folder.ts';
-import { type GatewayPaths, readConfiguration } from './configuration.ts';
+import { type GatewayPaths, readConfiguration, shippedConfiguration } from './configuration.ts';
 import { refuseSecondStart } from './refuse-second-start.ts';
 import { formatStartBanner } from './start-banner.ts';
 import { type GatewayParts, Supervisor } from './supervisor.ts';
@@ -21,9 +21,6 @@ const fatalFlushMs = 1000;
 
 /** npm hands on the Ctrl-C that the terminal sends to its child as well: what comes twice so quickly was pressed once. */
 const echoMs = 300;
-
-/** In the sources and in the package it lies beside the folder of this file. */
-const shippedConfiguration = new URL('../../conf/config.default.yaml', import.meta.url);
 
 /**
  * `weir start`: runs a gateway in the foreground, until a signal ends it.

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { createConfigurationEndpoints } from '../admin/configuration-endpoints.ts';
 import { createHealthEndpoints } from '../admin/health-endpoints.ts';
+import { createProcessEndpoints } from '../admin/process-endpoints.ts';
 import type { AdminServer } from '../admin/server.ts';
 import type { ControlServer } from '../admin/control-server.ts';
 import { adminAddress, createAdminEndpoint } from './admin-endpoint.ts';
@@ -8,16 +10,17 @@ import type { PluginCatalogue } from '../config/plugin-catalogue.ts';
 import { resources } from '../config/resources.ts';
 import { type EnsuredAdminKey, ensureAdminKey } from '../config/static/admin-key.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
-import { listensCollide, type NodeListen } from '../config/static/listen.ts';
+import { type ClientListen, listensCollide, type NodeListen } from '../config/static/listen.ts';
 import type { LoadedConfig } from '../config/static/load.ts';
 import { clientListens, servesClients } from '../config/static/role.ts';
 import { toBytes, toMilliseconds } from '../config/static/size-and-time.ts';
-import type { ResourceChange, StoreState, WritableStore } from '../config/store/store.ts';
+import type { ResourceChange, StoredResource, StoreState, WritableStore } from '../config/store/store.ts';
 import type { ConfiguredEndpoint } from './configured-endpoint.ts';
 import { ConfigurationMirror } from './configuration-mirror.ts';
 import { type AccessLogFormatCheck, type GatewayPaths, readConfiguration } from './configuration.ts';
 import { controlAddress, createControlEndpoint } from './control-endpoint.ts';
 import { HealthMonitor } from './health-monitor.ts';
+import { type GatewayFacts, MetricsExporter } from './metrics-exporter.ts';
 import { probeListenAddress } from './listen-probe.ts';
 import { claimPidFile } from './pid-file.ts';
 import { createGatewayLog, type GatewayLog } from '../observability/gateway-log.ts';
@@ -25,6 +28,7 @@ import { type OpenedStore, openStore, warnAboutOtherStore } from './open-store.t
 import type { Plugin } from '../pipeline/define-plugin.ts';
 import { createSharedRegion, SharedMemory, type SharedRegion } from '../shared-memory/shared-memory.ts';
 import type { StartBanner } from './start-banner.ts';
+import { createStatusEndpoint, statusAddress } from './status-endpoint.ts';
 import { createWorkerPool, type WorkerPool } from './worker-pool.ts';
 
 /** What the composition root gives to the main thread. */
@@ -65,6 +69,8 @@ export class Supervisor {
   readonly #state: ConfigurationMirror;
   readonly #admin: ConfiguredEndpoint<AdminServer>;
   readonly #control: ConfiguredEndpoint<ControlServer>;
+  readonly #metrics: MetricsExporter;
+  readonly #status: ConfiguredEndpoint<ControlServer>;
   readonly #health: HealthMonitor;
   /** Of all pools, so that a reload forgets no counter. */
   readonly #region: SharedRegion;
@@ -72,7 +78,7 @@ export class Supervisor {
   readonly #pools = new Set<WorkerPool>();
   #config: GatewayConfig;
   #pool: WorkerPool | undefined;
-  #listens: readonly NodeListen[] = [];
+  #listens: readonly ClientListen[] = [];
   #reloads: Promise<void> = Promise.resolve();
   #ended: Promise<void> | undefined;
 
@@ -85,12 +91,20 @@ export class Supervisor {
   static async start(options: SupervisorOptions): Promise<Supervisor> {
     const { paths, loaded } = options;
     const log = openLog(paths, loaded.config);
+    let supervisor: Supervisor | undefined;
+    const status = createStatusEndpoint({
+      whyNotReady: () => (supervisor === undefined ? 'the configuration is not loaded yet' : supervisor.#whyNotReady()),
+      log,
+      serverHeader: toServerHeader(options),
+    });
     try {
+      // First of all: the store may have to be waited for.
+      await status.open(loaded.config);
       const opened = await openStore({ ...options.parts, config: loaded.config, prefix: paths.prefix, log });
       // Only now: two that start in the same instant would replace each other's file, and one process at most has the store.
       const pidFile = claimPidFile(paths.pidFile);
       process.once('exit', () => pidFile.release());
-      const supervisor = new Supervisor(options, { log, opened, state: await opened.store.load() });
+      supervisor = new Supervisor(options, { log, opened, status, state: await opened.store.load() });
       try {
         await supervisor.#startAll();
         return supervisor;
@@ -99,6 +113,7 @@ export class Supervisor {
         throw error;
       }
     } catch (error) {
+      await status.close();
       await log.close();
       throw error;
     }
@@ -106,32 +121,53 @@ export class Supervisor {
 
   private constructor(
     options: SupervisorOptions,
-    { log, opened, state }: { log: GatewayLog; opened: OpenedStore; state: StoreState },
+    start: {
+      readonly log: GatewayLog;
+      readonly opened: OpenedStore;
+      readonly status: ConfiguredEndpoint<ControlServer>;
+      readonly state: StoreState;
+    },
   ) {
+    const { log, opened, status, state } = start;
     const { store, configs } = opened;
     this.#options = options;
     this.#log = log;
     this.#store = store;
+    this.#status = status;
     this.#state = new ConfigurationMirror(state);
     const { config, generated } = this.#ensureKey(options.loaded.config);
     this.#config = config;
     this.generatedKey = generated;
     this.#region = createSharedRegion({ counterBytes: toBytes(config.weir.shared_counters) });
-    const { catalogue: catalogueOf, checkVars, version } = options.parts;
+    const { catalogue: catalogueOf, checkVars } = options.parts;
     // Asked anew each time, so that a reload's list of plugins counts from the next request on.
     const catalogue: PluginCatalogue = {
       get: (name) => catalogueOf(this.#config.plugins).get(name),
       names: () => catalogueOf(this.#config.plugins).names(),
     };
-    const serverHeader = config.apisix.enable_server_tokens ? `Weir/${version}` : 'Weir';
-    this.#admin = createAdminEndpoint({ store, configs, catalogue, resources, checkVars, log, serverHeader });
+    const serverHeader = toServerHeader(options);
+    const reload = (): Promise<void> => this.reload();
+    this.#admin = createAdminEndpoint({ store, configs, catalogue, resources, checkVars, reload, log, serverHeader });
     const { cells } = new SharedMemory(this.#region, { log });
     const { paths, parts } = options;
     const health = new HealthMonitor(config, { findPlugin: parts.pluginFinder, cells, prefix: paths.prefix, log });
     this.#health = health;
-    const hasResource = (kind: string, id: string): boolean => this.#state.has(kind, id);
-    const endpoints = createHealthEndpoints({ describe: () => health.describe(), hasResource });
+    const get = (kind: string, id: string): StoredResource | undefined => this.#state.get(kind, id);
+    const list = (kind: string): readonly StoredResource[] => this.#state.list(kind);
+    const hasResource = (kind: string, id: string): boolean => get(kind, id) !== undefined;
+    const endpoints = [
+      ...createHealthEndpoints({ describe: () => health.describe(), hasResource }),
+      ...createConfigurationEndpoints({ resources, catalogue, list, get }),
+      ...createProcessEndpoints(reload),
+    ];
     this.#control = createControlEndpoint({ endpoints, log, serverHeader });
+    this.#metrics = new MetricsExporter({
+      config,
+      health: () => health.describe(),
+      etcd: () => this.#etcdFacts(),
+      log,
+      serverHeader,
+    });
     store.watch((changes, revision) => this.#publish(changes, revision));
   }
 
@@ -150,6 +186,8 @@ export class Supervisor {
       workers: workerCount(this.#config),
       admin: this.#admin.address && { ...this.#admin.address, allowed: deployment.admin.allow_admin },
       control: this.#control.address,
+      metrics: this.#metrics.address,
+      status: this.#status.address,
       logs: logs.map((file) => resolve(this.#options.paths.prefix, file)),
     };
   }
@@ -201,9 +239,10 @@ export class Supervisor {
     this.#health.start(this.#state.read());
     await this.#admin.open(this.#config);
     await this.#control.open(this.#config);
+    await this.#metrics.open(this.#config);
   }
 
-  async #startPool(config: GatewayConfig, listen: readonly NodeListen[]): Promise<void> {
+  async #startPool(config: GatewayConfig, listen: readonly ClientListen[]): Promise<void> {
     if (this.#ended) throw new Error('the gateway ends');
     const pool = createWorkerPool({
       workerUrl: this.#options.parts.workerUrl,
@@ -213,6 +252,7 @@ export class Supervisor {
       currentState: () => this.#state.read(),
       listen,
       region: this.#region,
+      metrics: this.#metrics.hub,
       onHealthReport: (report) => this.#health.report(report),
       log: this.#log,
     });
@@ -251,6 +291,8 @@ export class Supervisor {
     this.#health.reconfigure(config, this.#state.read());
     await this.#reconfigureEndpoint('Admin API', this.#admin);
     await this.#reconfigureEndpoint('control API', this.#control);
+    await this.#metrics.reconfigure(config);
+    await this.#reconfigureEndpoint('status server', this.#status);
   }
 
   async #reconfigureEndpoint(name: string, endpoint: Pick<ConfiguredEndpoint<never>, 'reconfigure'>): Promise<void> {
@@ -267,8 +309,9 @@ export class Supervisor {
   async #probeNewAddresses(config: GatewayConfig): Promise<void> {
     const isOn = (address: NodeListen | null): address is NodeListen => address !== null;
     const listens = clientListens(config);
-    const wanted = [...listens, ...[adminAddress(config), controlAddress(config)].filter(isOn)];
-    const held = [...this.#listens, ...[this.#admin.address, this.#control.address].filter(isOn)];
+    const wanted = [...listens, ...[adminAddress(config), controlAddress(config), statusAddress(config)].filter(isOn)];
+    const endpoints = [this.#admin.address, this.#control.address, this.#status.address];
+    const held = [...this.#listens, ...endpoints.filter(isOn)];
     for (const address of wanted) {
       if (!held.some((own) => listensCollide(own, address))) await probeListenAddress(address);
     }
@@ -297,10 +340,30 @@ export class Supervisor {
     await Promise.all([
       this.#admin.close(),
       this.#control.close(),
+      this.#metrics.close(),
       ...[...this.#pools].map((pool) => pool.drain(deadlineMs)),
     ]);
+    // To the last, so that a load balancer hears that this gateway takes no more requests.
+    await this.#status.close();
     await this.#store.close();
     await this.#log.close();
+  }
+
+  #whyNotReady(): string | null {
+    if (this.#ended !== undefined) return 'the gateway ends';
+    return this.#pool?.isReady() === true ? null : 'not every worker serves';
+  }
+
+  /** Null where the configuration does not come from etcd. */
+  #etcdFacts(): ReturnType<GatewayFacts['etcd']> {
+    const { isReachable } = this.#store;
+    if (isReachable === undefined) return null;
+    const modifiedIndexes: Record<string, number> = { max_modify_index: 0 };
+    for (const { kind, modifiedIndex } of this.#state.read().resources) {
+      modifiedIndexes[kind] = Math.max(modifiedIndexes[kind] ?? 0, modifiedIndex);
+      modifiedIndexes['max_modify_index'] = Math.max(modifiedIndexes['max_modify_index'] ?? 0, modifiedIndex);
+    }
+    return { isReachable, modifiedIndexes };
   }
 
   #ensureKey(config: GatewayConfig): EnsuredAdminKey {
@@ -317,6 +380,10 @@ export class Supervisor {
     const unknown = (config.plugins ?? []).filter((name) => all.get(name) === undefined);
     if (unknown.length > 0) this.#log.warn(`plugins: this version of Weir does not have ${unknown.join(', ')}`);
   }
+}
+
+function toServerHeader({ parts, loaded }: SupervisorOptions): string {
+  return loaded.config.apisix.enable_server_tokens ? `Weir/${parts.version}` : 'Weir';
 }
 
 function openLog({ prefix }: GatewayPaths, { nginx_config }: GatewayConfig): GatewayLog {

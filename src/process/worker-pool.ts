@@ -1,9 +1,10 @@
 import type { Log } from '../base/log.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
-import type { NodeListen } from '../config/static/listen.ts';
+import type { ClientListen } from '../config/static/listen.ts';
 import type { ResourceChange, StoreState } from '../config/store/store.ts';
 import type { SharedRegion } from '../shared-memory/shared-memory.ts';
 import type { HealthReport } from '../upstream/health/shared-health.ts';
+import type { MetricsHub } from '../observability/metrics/metrics-hub.ts';
 import type { ConfigurationMessage, SettingsMessage } from '../snapshot/messages.ts';
 import { startWorkerThread, type WorkerThread } from './worker-thread.ts';
 
@@ -17,8 +18,9 @@ export interface WorkerPoolOptions {
   readonly prefix: string;
   /** Called whenever a thread starts: a replacement begins with what is true then. */
   readonly currentState: () => StoreState;
-  readonly listen: readonly NodeListen[];
+  readonly listen: readonly ClientListen[];
   readonly region: SharedRegion;
+  readonly metrics: Pick<MetricsHub, 'openPage' | 'retirePage'>;
   /** Takes what workers have seen of the health of upstreams. */
   readonly onHealthReport: (report: HealthReport) => void;
   readonly log: Log;
@@ -31,7 +33,7 @@ export interface WorkerPoolOptions {
 /** Worker threads that run the same config.yaml and replace each other. */
 export interface WorkerPool {
   /** Resolves with the real addresses when every worker listens. Rejects when one cannot; then none is left running. */
-  start(): Promise<readonly NodeListen[]>;
+  start(): Promise<readonly ClientListen[]>;
   /** Resolves when every worker serves the change, has died meanwhile, or was given up because it did not answer. */
   publish(changes: readonly ResourceChange[], revision: number): Promise<void>;
   /**
@@ -40,6 +42,8 @@ export interface WorkerPool {
    * @returns False when one of them could not take it: then all have the old one again, and a new pool is needed.
    */
   reconfigure(config: GatewayConfig): Promise<boolean>;
+  /** Whether every worker serves: none is missing, starting or about to end. */
+  isReady(): boolean;
   reopenLogs(): void;
   /**
    * Ends the pool for good: no accept, no replacement; resolves when all threads have ended, at the deadline at the
@@ -70,7 +74,7 @@ class ThreadPool implements WorkerPool {
   readonly #applyTimeoutMs: number;
   readonly #slots: Slot[] = [];
   #config: GatewayConfig;
-  #listen: readonly NodeListen[];
+  #listen: readonly ClientListen[];
   #draining = false;
   #lastMessageId = 0;
 
@@ -81,7 +85,7 @@ class ThreadPool implements WorkerPool {
     this.#listen = options.listen;
   }
 
-  async start(): Promise<readonly NodeListen[]> {
+  async start(): Promise<readonly ClientListen[]> {
     const { size } = this.#options;
     try {
       // The first one alone finds out which port 0 stands for; the others then share that port.
@@ -113,6 +117,10 @@ class ThreadPool implements WorkerPool {
     this.#config = previous;
     await this.#sendSettings();
     return false;
+  }
+
+  isReady(): boolean {
+    return !this.#draining && this.#slots.every(({ thread }) => thread.isReady());
   }
 
   reopenLogs(): void {
@@ -153,9 +161,20 @@ class ThreadPool implements WorkerPool {
   }
 
   #startThread(workerIndex: number): WorkerThread {
-    const { workerUrl, prefix, currentState, region, onHealthReport, startTimeoutMs = 30_000 } = this.#options;
-    const start = { config: this.#config, prefix, workerIndex, listen: this.#listen, state: currentState(), region };
-    return startWorkerThread(workerUrl, start, { startTimeoutMs, onHealthReport });
+    const { workerUrl, prefix, currentState, region, metrics, onHealthReport, startTimeoutMs = 30_000 } = this.#options;
+    const metricPage = metrics.openPage();
+    const start = {
+      config: this.#config,
+      prefix,
+      workerIndex,
+      listen: this.#listen,
+      state: currentState(),
+      region,
+      metricPage,
+    };
+    const thread = startWorkerThread(workerUrl, start, { startTimeoutMs, onHealthReport });
+    void thread.gone.then(() => metrics.retirePage(metricPage));
+    return thread;
   }
 
   #replaceWhenGone(slot: Slot): void {

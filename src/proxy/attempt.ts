@@ -58,7 +58,7 @@ export class Attempt implements ResponseHandler {
     this.#log = log;
     this.record = {
       target: target.name,
-      address: outgoing.host,
+      address: outgoing.address ?? outgoing.host,
       status: 0,
       connectMs: undefined,
       headerMs: undefined,
@@ -87,6 +87,7 @@ export class Attempt implements ResponseHandler {
     this.#status = head.status;
     this.#reception = this.#target.receive(this.#ctx, head);
     this.#gear = this.#reception.gear;
+    if (head.status === 101) return this.#ctx.exchange.switchProtocols(this.#reception.fields);
     // A stream that breaks gets one more event, for which an announced length would leave no room.
     const length = this.#gear === 'stream' ? undefined : head.fields.get('content-length');
     this.#contentLength = length === undefined ? undefined : Number(length);
@@ -103,6 +104,14 @@ export class Attempt implements ResponseHandler {
   }
 
   onReadEnd(): void {
+    this.#putPieceAway();
+    if (this.#gear !== 'pass' || this.#reception === null || this.record.bytes > 0) return;
+    // Some clients wait for the head of an answer whose body takes its time.
+    this.#begin(this.#reception);
+    this.#ctx.exchange.flush();
+  }
+
+  #putPieceAway(): void {
     if (this.#piece !== null) this.#putAway(this.#piece, false);
     this.#piece = null;
     this.#uncork();
@@ -162,7 +171,7 @@ export class Attempt implements ResponseHandler {
     // The rest of a read in which the answer was given up already.
     if (this.#failure !== null) return;
     this.#failure = error;
-    this.onReadEnd();
+    this.#putPieceAway();
     this.#finishRecord();
     if (exchange.status === 0) {
       this.#reception?.onBroken();
@@ -279,7 +288,7 @@ export class Attempt implements ResponseHandler {
     this.#call?.abort();
     this.#finishRecord();
     this.#reception?.onBroken();
-    this.#settle(new WeirError('CLIENT_CLOSED_REQUEST'));
+    this.#settle(this.#status === 101 ? null : new WeirError('CLIENT_CLOSED_REQUEST'));
   }
 
   #finishRecord(): void {
@@ -307,7 +316,9 @@ export class Attempt implements ResponseHandler {
     const { status, address } = this.record;
     this.#resolve({ error, answer, status, address, elapsedMs: this.#elapsed() });
   }
-  #logFailure({ code, message, cause }: WeirError): void {
+
+  #logFailure({ code, message, cause, blame }: WeirError): void {
+    if (blame === 'client') return;
     const ctx = this.#ctx;
     const facts = { code, request_id: ctx.id, route_id: ctx.route?.id, target: this.#target.name };
     if (code === 'INTERNAL') this.#log.error(message, { ...facts, error: cause });

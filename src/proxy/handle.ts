@@ -3,13 +3,21 @@ import type { Log } from '../base/log.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ExchangeHandler } from '../http/server-connection.ts';
 import { BodyCapture } from '../pipeline/body-capture.ts';
+import type { Pipeline } from '../pipeline/compile.ts';
 import { RequestContext } from '../pipeline/context.ts';
 import { refusal, type Reply } from '../pipeline/reply.ts';
-import { runSteps } from '../pipeline/run.ts';
+import { answerFilter, runSteps } from '../pipeline/run.ts';
 import type { AttemptFailure, Target } from '../pipeline/target.ts';
 import { normalizePath } from '../router/normalize-path.ts';
-import type { CompiledRoute, Snapshot } from '../snapshot/snapshot.ts';
+import type { CompiledRoute } from '../snapshot/route-compiler.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
 import { Attempt, type AttemptParts } from './attempt.ts';
+
+/** Counts requests, whatever their routes. */
+interface RequestCounter {
+  requestBegan(): void;
+  requestEnded(): void;
+}
 
 /** What the data plane of one worker serves with. */
 export interface Gateway {
@@ -22,14 +30,21 @@ export interface Gateway {
   /** The client's address, which a trusted proxy in front may tell. */
   readonly clientAddress: (exchange: Exchange) => string;
   readonly writeAccessLog: (ctx: RequestContext) => void;
+  readonly traffic: RequestCounter;
   readonly log: Log;
 }
 
 /** The data plane: every request that a listener takes goes through here. */
 export function createHandler(gateway: Gateway): ExchangeHandler {
   return {
-    onRequest: (exchange) => void handle(exchange, gateway),
-    onRefused: (exchange, error) => refuse(exchange, error, gateway),
+    onRequest(exchange) {
+      gateway.traffic.requestBegan();
+      void handle(exchange, gateway);
+    },
+    onRefused(exchange, error) {
+      gateway.traffic.requestBegan();
+      refuse(exchange, error, gateway);
+    },
   };
 }
 
@@ -42,37 +57,83 @@ async function handle(exchange: Exchange, gateway: Gateway): Promise<void> {
     remoteAddress: gateway.clientAddress(exchange),
     maxBodyBytes: gateway.maxBodyBytes,
   });
-  const { router } = gateway.snapshot();
-  let route: CompiledRoute | null = null;
+  const snapshot = gateway.snapshot();
+  ctx.consumers = snapshot.consumers;
   try {
+    const { tls } = exchange.connection;
+    const refused = tls === null ? null : snapshot.certificates.checkClient(tls, ctx);
+    if (refused !== null) throw refused;
     checkDeclaredSize(ctx);
-    if (router.needsBody(ctx)) await ctx.readBody(gateway.maxPostArgsBytes);
-    route = router.match(ctx);
-    send(ctx, route === null ? refusal(ctx, new WeirError('ROUTE_NOT_FOUND')) : await serve(ctx, route, gateway));
+    if (snapshot.router.needsBody(ctx)) await ctx.readBody(gateway.maxPostArgsBytes);
+    const route = snapshot.router.match(ctx);
+    send(
+      ctx,
+      await (route === null ? serveUnmatched(ctx, snapshot, gateway) : serve(ctx, route, { snapshot, gateway })),
+    );
   } catch (error) {
     send(ctx, replyToFault(ctx, error, gateway.log));
   }
   if (exchange.aborted) ctx.errorCode = 'CLIENT_CLOSED_REQUEST';
-  logRequest(ctx, route, gateway);
+  finishTarget(ctx, gateway.log);
+  logRequest(ctx, gateway);
+}
+
+/** No route: the global rules run, and whatever they choose, there is nothing to find. */
+async function serveUnmatched(ctx: RequestContext, snapshot: Snapshot, gateway: Gateway): Promise<Reply> {
+  if (snapshot.unmatched !== null) {
+    await enter(ctx, snapshot.unmatched, gateway);
+    const early = await runSteps(snapshot.unmatched.opening, ctx);
+    if (early !== undefined) return early;
+  }
+  return refusal(ctx, new WeirError('ROUTE_NOT_FOUND'));
+}
+
+interface Serving {
+  readonly snapshot: Snapshot;
+  readonly gateway: Gateway;
 }
 
 /** rewrite -> access -> target. A Reply comes from whoever stopped the request; undefined: the target has answered. */
-async function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway): Promise<Reply | undefined> {
-  const { pipeline } = route;
+async function serve(
+  ctx: RequestContext,
+  route: CompiledRoute,
+  { snapshot, gateway }: Serving,
+): Promise<Reply | undefined> {
   ctx.route = route;
-  if (pipeline.responseCaptureBytes > 0) {
-    ctx.responseCapture = new BodyCapture(pipeline.responseCaptureBytes);
-    ctx.exchange.onBodySent = ctx.responseCapture.add;
-  }
-  if (pipeline.needsBody && ctx.body === null) await ctx.readBody(gateway.maxPostArgsBytes);
-
+  let { pipeline } = route;
   // Awaiting what is here already would cost a promise and a turn of the queue each time.
+  const entered = enter(ctx, pipeline, gateway);
+  if (entered !== undefined) await entered;
+  const opened = runSteps(pipeline.opening, ctx);
+  const refused = opened instanceof Promise ? await opened : opened;
+  if (refused !== undefined) return refused;
+
+  if (ctx.consumer !== null) {
+    pipeline = snapshot.pipelineFor(route, ctx.consumer);
+    const changed = enter(ctx, pipeline, gateway);
+    if (changed !== undefined) await changed;
+  }
   const stepped = runSteps(pipeline.steps, ctx);
   const early = stepped instanceof Promise ? await stepped : stepped;
   if (early !== undefined) return early;
 
   if (ctx.target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
   return callTarget(ctx, ctx.target, gateway.log);
+}
+
+/** From here on the request belongs to this pipeline, and so does its answer. @returns What to wait for, if anything. */
+function enter(ctx: RequestContext, pipeline: Pipeline, gateway: Gateway): Promise<unknown> | undefined {
+  if (ctx.pipeline === pipeline) return undefined;
+  ctx.pipeline = pipeline;
+  if (pipeline.responseCaptureBytes > 0) {
+    ctx.responseCapture = new BodyCapture(pipeline.responseCaptureBytes);
+    ctx.exchange.onBodySent = ctx.responseCapture.add;
+  }
+  if (pipeline.headerFilters.length > 0) {
+    ctx.exchange.filter = answerFilter(pipeline.headerFilters, ctx, gateway.log);
+  }
+  const body = pipeline.needsBody && ctx.body === null ? ctx.readBody(gateway.maxPostArgsBytes) : null;
+  return body instanceof Promise ? body : undefined;
 }
 
 /** Makes attempts until one has answered the client (undefined), or the target knows no other. */
@@ -82,11 +143,13 @@ async function callTarget(ctx: RequestContext, target: Target, log: Log): Promis
     const outgoing = prepared instanceof Promise ? await prepared : prepared;
     const failure =
       outgoing instanceof WeirError ? unsent(outgoing) : await startAttempt(ctx, { target, outgoing, log });
+    if (failure === null) ctx.isUpstreamAnswer = true;
     if (failure === null || ctx.exchange.aborted) return undefined;
     const answered = target.answerFailure(ctx, failure);
     const reply = answered instanceof Promise ? await answered : answered;
     if (reply === null) continue;
     ctx.errorCode ??= failure.error?.code ?? null;
+    ctx.isUpstreamAnswer = reply === failure.answer;
     return reply;
   }
 }
@@ -96,9 +159,15 @@ function startAttempt(ctx: RequestContext, parts: AttemptParts): Promise<Attempt
   ctx.upstreamScheme = outgoing.scheme;
   ctx.upstreamHost = outgoing.host;
   ctx.upstreamUri = outgoing.uri;
+  if (ctx.onFirstAttempt !== null) tellFirstAttempt(ctx, ctx.onFirstAttempt, parts.log);
   const attempt = new Attempt(ctx, parts);
   ctx.attempts.push(attempt.record);
   return attempt.run();
+}
+
+function tellFirstAttempt(ctx: RequestContext, onFirstAttempt: (ctx: RequestContext) => void, log: Log): void {
+  ctx.onFirstAttempt = null;
+  runLogStep(onFirstAttempt, ctx, log);
 }
 
 /** The request could not even be built. */
@@ -122,8 +191,18 @@ function send(ctx: RequestContext, reply: Reply | undefined): void {
   if (reply !== undefined) ctx.exchange.respond(reply.status, reply.fields, reply.body);
 }
 
-function logRequest(ctx: RequestContext, route: CompiledRoute | null, gateway: Gateway): void {
-  for (const step of route?.pipeline.log ?? []) runLogStep(step, ctx, gateway.log);
+function finishTarget(ctx: RequestContext, log: Log): void {
+  try {
+    ctx.target?.finish?.(ctx);
+  } catch (error) {
+    log.error('the target of a request failed at its end', { request_id: ctx.id, error });
+  }
+}
+
+function logRequest(ctx: RequestContext, gateway: Gateway): void {
+  gateway.traffic.requestEnded();
+  ctx.runningGauge?.add(-1);
+  for (const step of ctx.pipeline?.log ?? []) runLogStep(step, ctx, gateway.log);
   runLogStep(gateway.writeAccessLog, ctx, gateway.log);
 }
 
@@ -147,5 +226,5 @@ function refuse(exchange: Exchange, error: WeirError, gateway: Gateway): void {
     },
   );
   send(ctx, refusal(ctx, error));
-  logRequest(ctx, null, gateway);
+  logRequest(ctx, gateway);
 }

@@ -186,8 +186,8 @@ test('it is known whether the body is needed', () => {
 });
 
 test('names from the caller are used', () => {
-  const extend = (name: string) => (name === 'consumer_name' ? () => 'jack' : null);
-  assert.equal(compileVars([['consumer_name', '==', 'jack']], { extend }).matches(request), true);
-  assert.equal(checkVars([['consumer_name', '==', 'jack']], { extend }), null);
-  assert.equal(checkVars([['consumer_name', '==', 'jack']]), "unknown variable 'consumer_name'");
+  const extend = (name: string) => (name === 'llm_model' ? () => 'jack' : null);
+  assert.equal(compileVars([['llm_model', '==', 'jack']], { extend }).matches(request), true);
+  assert.equal(checkVars([['llm_model', '==', 'jack']], { extend }), null);
+  assert.equal(checkVars([['llm_model', '==', 'jack']]), "unknown variable 'llm_model'");
 });

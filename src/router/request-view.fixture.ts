@@ -19,6 +19,7 @@ export function fakeRequest({ headers = {}, body = null, ...fields }: FakeReques
     remotePort: 40000,
     serverAddress: '127.0.0.2',
     serverPort: 9080,
+    consumer: null,
     pathParams: noPathParams,
     ...fields,
     header: (name) => headers[name],

@@ -4,6 +4,15 @@ export type PathParams = Readonly<Record<string, string>>;
 /** The parameters of a request whose route has none. */
 export const noPathParams: PathParams = Object.freeze({});
 
+/** Who sends a request: what variables tell of it. */
+export interface ConsumerIdentity {
+  /** Its `username`. */
+  readonly name: string;
+  readonly groupId: string | undefined;
+  /** Name of the resource `credentials` that it was recognized by. */
+  readonly credentialId: string | undefined;
+}
+
 /** All that routing and variables may ask of a request. The request context implements it. */
 export interface RequestView {
   /** As sent, case-sensitive. */
@@ -23,6 +32,8 @@ export interface RequestView {
   readonly remotePort: number;
   readonly serverAddress: string;
   readonly serverPort: number;
+  /** Null until a plugin has recognized the consumer; routes are chosen before. */
+  readonly consumer: ConsumerIdentity | null;
   /** Written by the router's `match`; {@link noPathParams} before. */
   pathParams: PathParams;
   /** @returns The value of the header, several of one name joined as their grammar says (`, `; `; ` for cookie). */

@@ -98,8 +98,8 @@ test('an unknown name is refused unless the caller knows it', () => {
   ]) {
     assert.equal(compileVariable(name), null, name);
   }
-  const extend = (name: string) => (name === 'consumer_name' || name === 'uri' ? () => 'jack' : null);
-  assert.equal(compileVariable('consumer_name', { extend })?.(get), 'jack');
+  const extend = (name: string) => (name === 'llm_model' || name === 'uri' ? () => 'jack' : null);
+  assert.equal(compileVariable('llm_model', { extend })?.(get), 'jack');
   assert.equal(compileVariable('uri', { extend })?.(get), '/a b');
   assert.equal(compileVariable('nonsense', { extend }), null);
 });

@@ -43,6 +43,9 @@ const namedVariables: ReadonlyMap<string, VariableGetter> = new Map<string, Vari
   ['server_protocol', (request) => `HTTP/${request.httpVersion}`],
   ['content_type', (request) => request.header('content-type')],
   ['content_length', (request) => request.header('content-length')],
+  ['consumer_name', (request) => request.consumer?.name],
+  ['consumer_group_id', (request) => request.consumer?.groupId],
+  ['credential_identifier', (request) => request.consumer?.credentialId],
 ]);
 
 /**
@@ -145,8 +148,8 @@ function findPair(text: string, separator: string, isName: (key: string) => bool
   return undefined;
 }
 
-/** Leaves what cannot be decoded as it is. */
-function decodeArgument(text: string): string {
+/** Name or value of a query argument, decoded. Leaves what cannot be decoded as it is. */
+export function decodeArgument(text: string): string {
   const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
   if (!spaced.includes('%')) return spaced;
   try {

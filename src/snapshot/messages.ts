@@ -1,5 +1,5 @@
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
-import type { NodeListen } from '../config/static/listen.ts';
+import type { ClientListen } from '../config/static/listen.ts';
 import type { ResourceChange, StoreState } from '../config/store/store.ts';
 import type { SharedRegion } from '../shared-memory/shared-memory.ts';
 import type { HealthReport } from '../upstream/health/shared-health.ts';
@@ -12,11 +12,13 @@ export interface WorkerStart {
   /** 0 up to the number of workers. A worker that replaces a dead one has its index. */
   readonly workerIndex: number;
   /** The data-plane addresses. The worker listens on each itself, with `reusePort`. */
-  readonly listen: readonly NodeListen[];
+  readonly listen: readonly ClientListen[];
   /** The whole configuration at this moment; later changes come as messages, in order and without a gap. */
   readonly state: StoreState;
   /** The same memory for all workers, not a copy. */
   readonly region: SharedRegion;
+  /** Where this worker alone counts its requests, and the main thread reads. */
+  readonly metricPage: SharedArrayBuffer;
 }
 
 /**

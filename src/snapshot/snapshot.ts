@@ -1,98 +1,158 @@
-import { withFields, type Log } from '../base/log.ts';
-import type { Route } from '../config/route.ts';
+import type { Log } from '../base/log.ts';
 import type { StoredResource } from '../config/store/store.ts';
-import { compilePipeline, type Pipeline } from '../pipeline/compile.ts';
-import type { RouteFacts } from '../pipeline/context.ts';
-import type { Plugin, PluginEnv } from '../pipeline/define-plugin.ts';
+import { compileGlobalRules, loggerNeeds, type Pipeline, type PipelineParts } from '../pipeline/compile.ts';
+import type { Consumer, ConsumerDirectory } from '../pipeline/consumer.ts';
+import type { Plugin } from '../pipeline/define-plugin.ts';
+import { PluginInstances, type LoggerNeeds, type SharedEnv } from '../pipeline/plugin-instances.ts';
+import type { PluginLayer } from '../pipeline/plugin-layer.ts';
 import type { SecretCache } from '../pipeline/secret-cache.ts';
-import { compileEntry, type CompiledEntry, type RouterMode } from '../router/route-entry.ts';
+import type { RouterMode } from '../router/route-entry.ts';
 import { createRouter, type Router } from '../router/router.ts';
-
-/** A route, ready to serve. */
-export interface CompiledRoute extends RouteFacts {
-  readonly pipeline: Pipeline;
-}
+import type { CertificateCompiler, Certificates } from './certificates.ts';
+import { compileConsumers, isAuthentication } from './consumers.ts';
+import { MergedPipelines } from './merged-pipelines.ts';
+import { ResourceSet } from './resource-set.ts';
+import { RouteCompiler, type CompiledRoute } from './route-compiler.ts';
 
 /** The whole configuration, compiled: immutable, replaced as one. */
 export interface Snapshot {
   readonly revision: number;
   readonly router: Router<CompiledRoute>;
+  /** The global rules, for requests that no route matches; null: there are none. */
+  readonly unmatched: Pipeline | null;
+  readonly consumers: ConsumerDirectory;
+  readonly certificates: Certificates;
+  /**
+   * What a request goes on with, once its consumer is known.
+   *
+   * @throws WeirError CONSUMER_GROUP_MISSING
+   */
+  pipelineFor(route: CompiledRoute, consumer: Consumer): Pipeline;
 }
 
 export interface SnapshotOptions {
   readonly findPlugin: (name: string) => Plugin | undefined;
-  /** What plugins may use, but for their owner. */
-  readonly env: Omit<PluginEnv, 'owner'>;
+  /** What plugins may use, but for what depends on where they are configured. */
+  readonly env: SharedEnv;
   readonly routerMode: RouterMode;
   /** Outlives compilers, so that a reload fetches no secret anew. */
   readonly secrets: SecretCache;
+  readonly certificates: CertificateCompiler;
   readonly log: Log;
 }
 
-type RouteEntry = CompiledEntry<CompiledRoute>;
+/** Of what the last snapshot was made, as far as it can be used again. */
+interface Previous {
+  readonly resources: ResourceSet;
+  readonly consumers: ConsumerDirectory;
+  readonly parts: PipelineParts;
+}
+
+const noNeeds: LoggerNeeds = { takeEntries: false, printResponseText: false };
+const consumerKinds = ['consumers', 'credentials', 'consumer_groups'] as const;
 
 /**
- * Compiles routes and remembers what it compiled: when one of 10,000 routes changes, only that one is compiled anew.
- * A route that cannot be compiled (it was stored by another version, say) is left out and named in the log; the others
- * serve.
+ * Compiles the configuration and remembers what it compiled: of a change only what it concerns is compiled anew. A resource
+ * that cannot be compiled (it was stored by another version, say) is left out and named in the log; the others serve.
  */
 export class SnapshotCompiler {
-  #options: SnapshotOptions;
+  readonly #options: SnapshotOptions;
+  readonly #instances: PluginInstances;
+  readonly #routes: RouteCompiler;
   // Keyed by the resource object itself: an unchanged resource is the same object from one revision to the next.
-  #compiled = new WeakMap<StoredResource, RouteEntry | null>();
+  readonly #layers = new WeakMap<StoredResource, PluginLayer>();
+  #previous: Previous | null = null;
 
   constructor(options: SnapshotOptions) {
+    const layerOf = (resource: StoredResource): PluginLayer => this.#layerOf(resource);
     this.#options = options;
+    this.#instances = new PluginInstances(options);
+    this.#routes = new RouteCompiler({ ...options, layerOf });
   }
 
-  compile(resources: Iterable<StoredResource>, revision: number): Snapshot {
-    const routes: StoredResource[] = [];
-    const secretManagers = new Map<string, StoredResource>();
-    for (const resource of resources) {
-      if (resource.kind === 'routes') routes.push(resource);
-      if (resource.kind === 'secrets') secretManagers.set(resource.id, resource);
-    }
+  compile(given: Iterable<StoredResource>, revision: number): Snapshot {
+    const resources = new ResourceSet(given);
     // First of all: the plugins of a new route fetch their secrets at once.
-    this.#options.secrets.setManagers(secretManagers);
-
-    const entries: RouteEntry[] = [];
-    for (const resource of routes) {
-      let entry = this.#compiled.get(resource);
-      if (entry === undefined) {
-        entry = this.#compileRoute(resource);
-        this.#compiled.set(resource, entry);
-      }
-      if (entry !== null) entries.push(entry);
-    }
-    return { revision, router: createRouter(entries) };
+    this.#options.secrets.setManagers(resources.of('secrets'));
+    const parts = this.#compileParts(resources);
+    const consumers = this.#compileConsumers(resources);
+    const entries = resources
+      .list('routes')
+      .map((route) => this.#routes.compile(route, resources, parts))
+      .filter((entry) => entry !== null);
+    this.#previous = { resources, consumers, parts };
+    const merged = new MergedPipelines(parts);
+    return {
+      revision,
+      router: createRouter(entries),
+      unmatched: parts.global,
+      consumers,
+      certificates: this.#options.certificates.compile(resources.list('ssls')),
+      pipelineFor: (route, consumer) => merged.get(route, consumer),
+    };
   }
 
-  #compileRoute(resource: StoredResource): RouteEntry | null {
-    const route = resource.value as Route;
-    if (route.status === 0) return null;
-    try {
-      const { findPlugin, env, routerMode, secrets } = this.#options;
-      const configurationLog = withFields(env.configurationLog, { route_id: resource.id });
-      const pipeline = compilePipeline(
-        route.plugins ?? {},
-        findPlugin,
-        { ...env, owner: `routes/${resource.id}`, configurationLog },
-        secrets,
-      );
-      const entry = {
-        id: resource.id,
-        value: { id: resource.id, name: route.name ?? '', pipeline },
-        uris: route.uris ?? (route.uri === undefined ? [] : [route.uri]),
-        methods: route.methods,
-        hosts: route.hosts ?? (route.host === undefined ? undefined : [route.host]),
-        remoteAddresses: route.remote_addrs ?? (route.remote_addr === undefined ? undefined : [route.remote_addr]),
-        vars: route.vars,
-        priority: route.priority ?? 0,
-      };
-      return compileEntry(entry, routerMode);
-    } catch (error) {
-      this.#options.log.error('a route cannot be served and is left out', { route_id: resource.id, error });
-      return null;
-    }
+  /** What all pipelines share: the same object for as long as it does not change. */
+  #compileParts(resources: ResourceSet): PipelineParts {
+    const previous = this.#previous;
+    const hasSameMetadata = previous?.resources.isSame(resources, 'plugin_metadata') ?? false;
+    if (!hasSameMetadata) this.#instances.setMetadata(resources.of('plugin_metadata'));
+    if (hasSameMetadata && previous?.resources.isSame(resources, 'global_rules') === true) return previous.parts;
+    const { findPlugin } = this.#options;
+    const alone: PipelineParts = { findPlugin, instances: this.#instances, global: null, globalNeeds: noNeeds };
+    const layers = this.#usableRules(resources, alone);
+    if (layers.length === 0) return alone;
+    return { ...alone, global: compileGlobalRules(layers, alone), globalNeeds: loggerNeeds(layers, alone) };
   }
+
+  /** Like a route, a rule that cannot be compiled is left out and named in the log. */
+  #usableRules(resources: ResourceSet, parts: PipelineParts): readonly PluginLayer[] {
+    return resources
+      .list('global_rules')
+      .map((rule) => this.#layerOf(rule))
+      .filter((layer) => {
+        try {
+          compileGlobalRules([layer], parts);
+          return true;
+        } catch (error) {
+          this.#options.log.error('a global rule cannot be used and is left out', { owner: layer.owner, error });
+          return false;
+        }
+      });
+  }
+
+  #compileConsumers(resources: ResourceSet): ConsumerDirectory {
+    const previous = this.#previous;
+    if (previous?.resources.isSame(resources, ...consumerKinds) === true) return previous.consumers;
+    const { findPlugin, secrets, env } = this.#options;
+    return compileConsumers(
+      {
+        consumers: resources.list('consumers'),
+        credentials: resources.list('credentials'),
+        groups: resources.of('consumer_groups'),
+      },
+      { findPlugin, layerOf: (resource) => this.#layerOf(resource), secrets, log: env.configurationLog },
+    );
+  }
+
+  #layerOf(resource: StoredResource): PluginLayer {
+    let layer = this.#layers.get(resource);
+    if (layer === undefined) {
+      layer = createLayer(resource, this.#options.findPlugin);
+      this.#layers.set(resource, layer);
+    }
+    return layer;
+  }
+}
+
+/** What a consumer is recognized by is nothing that runs on its requests. */
+function createLayer({ kind, id, value }: StoredResource, findPlugin: SnapshotOptions['findPlugin']): PluginLayer {
+  const plugins = (value['plugins'] ?? {}) as Readonly<Record<string, unknown>>;
+  const isOfConsumers = kind === 'consumers' || kind === 'consumer_groups';
+  return {
+    owner: `${kind}/${id}`,
+    plugins: isOfConsumers
+      ? Object.fromEntries(Object.entries(plugins).filter(([name]) => !isAuthentication(findPlugin(name))))
+      : plugins,
+  };
 }

@@ -6,11 +6,12 @@ import type { Deadlines, Expirable } from '../http/deadlines.ts';
 import { findHeadEnd, maxHeadBytes } from '../http/head-boundary.ts';
 import { parseResponseHead, type ResponseHead } from '../http/response-head.ts';
 import { readShared } from '../http/shared-reads.ts';
+import { chunkOf, lastChunk, type BodySource } from './body-source.ts';
 import type { AddressHealth } from './health/target-health.ts';
 
 /** What an upstream answers, as it comes. After onEnd or onError nothing more is called. */
 export interface ResponseHandler {
-  /** The final head; interim ones (1xx) are skipped. */
+  /** The final head; interim ones (1xx) are skipped, but for the 101 that a request asked for. */
   onHead(head: ResponseHead): void;
   /** Body bytes, without framing. They are gone when this returns: what is kept must be copied. */
   onData(bytes: Buffer): void;
@@ -23,14 +24,20 @@ export interface ResponseHandler {
 
 /** How one request uses a connection and the pool behind it; routes that share a pool may differ in this. */
 export interface PoolUse {
-  /** For connecting, and again for each pause while sending or receiving. */
+  /** For each pause while receiving. */
   readonly timeoutMs: number;
+  /** For name, TCP and TLS together. Default: {@link timeoutMs}. */
+  readonly connectTimeoutMs?: number;
+  /** For each pause while sending. Default: {@link timeoutMs}. */
+  readonly sendTimeoutMs?: number;
   /** False: the connection is closed after the answer. */
   readonly keepAlive: boolean;
   /** An idle connection is kept this long. */
   readonly idleTimeoutMs: number;
   /** At most this many idle connections are kept. */
   readonly maxIdle: number;
+  /** A connection is closed after so many requests. Default: there is no limit. */
+  readonly maxRequests?: number;
   /** Keeps requests from addresses that are unhealthy, as long as others are not. Absent: nobody checks. */
   readonly health?: AddressHealth;
 }
@@ -41,6 +48,10 @@ export interface WireRequest {
   /** Request line and fields with the blank line, latin1. */
   readonly head: string;
   readonly body: Uint8Array;
+  /** The body, where `body` is empty because it still comes in. Or what the client says in another protocol, see `upgrades`. */
+  readonly source?: BodySource;
+  /** Asks for another protocol: after a 101 bytes go both ways as they are, up to the end of the connection. */
+  readonly upgrades?: boolean;
 }
 
 /** Who keeps the connection between requests: the pool. */
@@ -55,6 +66,7 @@ export interface ConnectionOwner {
 const joinLimitBytes = 16 * 1024;
 const maxInterimResponses = 16;
 const nothing = Buffer.alloc(0);
+const untilClose = { kind: 'until-close' } as const;
 
 /** One HTTP/1.1 connection to an upstream: one request at a time, never pipelined. */
 export class UpstreamConnection implements Expirable {
@@ -70,10 +82,16 @@ export class UpstreamConnection implements Expirable {
   #deadlines: Deadlines;
 
   #handler: ResponseHandler | null = null;
-  #method = '';
+  #request: WireRequest | null = null;
   #use: PoolUse | null = null;
   #timeoutMs = 0;
+  #sendTimeoutMs = 0;
+  // Bytes wait in the socket.
   #sending = false;
+  // The source of the body has not ended.
+  #bodyOpen = false;
+  #isTunnel = false;
+  #paused = false;
   #partialHead: Buffer = nothing;
   #framing: BodyFraming | null = null;
   #body: BodyDecoder | null = null;
@@ -92,7 +110,9 @@ export class UpstreamConnection implements Expirable {
     socket.on('end', () => this.#onEnd());
     socket.on('drain', () => this.#onDrain());
     socket.on('timeout', () =>
-      this.#fail(new WeirError('UPSTREAM_SEND_TIMEOUT', [`${this.address} took nothing for ${this.#timeoutMs} ms`])),
+      this.#fail(
+        new WeirError('UPSTREAM_SEND_TIMEOUT', [`${this.address} took nothing for ${this.#sendTimeoutMs} ms`]),
+      ),
     );
     socket.on('error', (error: Error) =>
       this.#fail(new WeirError('UPSTREAM_RESET', [`${this.address}: ${error.message}`], { cause: error })),
@@ -119,22 +139,22 @@ export class UpstreamConnection implements Expirable {
   }
 
   send(request: WireRequest, use: PoolUse, handler: ResponseHandler): void {
-    const { timeoutMs } = use;
+    const { timeoutMs, sendTimeoutMs = timeoutMs } = use;
     this.requestCount++;
     this.#use = use;
     this.#handler = handler;
-    this.#method = request.method;
+    this.#request = request;
     this.#timeoutMs = timeoutMs;
+    this.#sendTimeoutMs = sendTimeoutMs;
+    this.#paused = false;
     this.#framing = null;
     this.#body = null;
     this.#interimCount = 0;
     this.#answerStarted = false;
     this.#reusable = false;
     this.#sentAt = performance.now();
-    this.#sending = !this.#write(request);
-    // While bytes wait to be sent the socket's own timeout counts; the deadline of an idle connection must not stay.
-    this.deadline = this.#sending ? 0 : this.#deadlines.now() + timeoutMs;
-    if (this.#sending) this.#socket.setTimeout(timeoutMs);
+    this.#noteSent(this.#write(request));
+    if (request.source !== undefined && request.upgrades !== true) this.#startBody(request.source);
   }
 
   /** Idle for at most this long from now on. */
@@ -144,12 +164,14 @@ export class UpstreamConnection implements Expirable {
 
   /** Stops reading: the client is slower than the upstream. The read timeout stands still meanwhile. */
   pause(): void {
+    this.#paused = true;
     this.deadline = 0;
     this.#socket.pause();
   }
 
   resume(): void {
-    if (this.#handler !== null) this.deadline = this.#deadlines.now() + this.#timeoutMs;
+    this.#paused = false;
+    this.#setDeadline();
     this.#socket.resume();
   }
 
@@ -181,12 +203,56 @@ export class UpstreamConnection implements Expirable {
     return flushed;
   }
 
+  #startBody(source: BodySource): void {
+    const handler = this.#handler;
+    this.#bodyOpen = true;
+    this.deadline = 0;
+    source.start({
+      // Its client may still send when the answer is complete, or has failed.
+      write: (bytes) =>
+        this.#handler === handler && this.#sendPiece(source.isChunked ? chunkOf(bytes) : Buffer.from(bytes)),
+      end: () => {
+        if (this.#handler === handler) this.#endBody(source);
+      },
+      fail: (error) => {
+        if (this.#handler === handler) this.#fail(error);
+      },
+    });
+  }
+
+  #sendPiece(bytes: Buffer | string): boolean {
+    const flushed = this.#socket.write(bytes, 'latin1');
+    this.#noteSent(flushed);
+    return flushed;
+  }
+
+  #endBody({ isChunked }: BodySource): void {
+    this.#bodyOpen = false;
+    if (isChunked) this.#sendPiece(lastChunk);
+    else this.#setDeadline();
+    if (this.#isTunnel) this.#socket.end();
+  }
+
+  /** While bytes wait to be sent the socket's own timeout counts; the deadline of an idle connection must not stay. */
+  #noteSent(flushed: boolean): void {
+    if (!flushed && !this.#sending) this.#socket.setTimeout(this.#sendTimeoutMs);
+    this.#sending ||= !flushed;
+    this.#setDeadline();
+  }
+
+  /** The upstream has to say something from now on, unless it waits for us. In a tunnel either side may break the silence. */
+  #setDeadline(): void {
+    const isAwaited = !this.#sending && !this.#paused && (!this.#bodyOpen || this.#isTunnel);
+    this.deadline = isAwaited && this.#handler !== null ? this.#deadlines.now() + this.#timeoutMs : 0;
+  }
+
   #onDrain(): void {
     if (!this.#sending) return;
     this.#sending = false;
     this.#sentAt = performance.now();
     this.#socket.setTimeout(0);
-    if (this.#handler !== null) this.deadline = this.#deadlines.now() + this.#timeoutMs;
+    this.#setDeadline();
+    if (this.#bodyOpen) this.#request?.source?.resume();
   }
 
   #onData(bytes: Buffer): void {
@@ -194,7 +260,7 @@ export class UpstreamConnection implements Expirable {
     // An idle upstream has nothing to say (a 408 before it closes, perhaps): the connection is not used again.
     if (handler === null) return this.destroy();
     this.#answerStarted = true;
-    if (!this.#sending) this.deadline = this.#deadlines.now() + this.#timeoutMs;
+    this.#setDeadline();
     try {
       this.#consume(bytes, handler);
     } catch (error) {
@@ -231,14 +297,24 @@ export class UpstreamConnection implements Expirable {
   }
 
   #takeHead(head: ResponseHead, handler: ResponseHandler): void {
+    const request = this.#request;
+    if (request === null) return;
+    if (head.status === 101 && request.upgrades === true && request.source !== undefined) {
+      this.#isTunnel = true;
+      this.#framing = untilClose;
+      this.#body = createBodyDecoder(untilClose);
+      handler.onHead(head);
+      if (this.#handler === handler) this.#startBody(request.source);
+      return;
+    }
     if (head.status < 200) {
-      // 101 would change the protocol; Weir never asks for that here.
+      // Nobody has asked for another protocol.
       if (head.status === 101 || ++this.#interimCount > maxInterimResponses) {
         throw new WeirError('UPSTREAM_INVALID_RESPONSE', [`unexpected status ${head.status}`]);
       }
       return;
     }
-    this.#framing = frameResponseBody(head, this.#method);
+    this.#framing = frameResponseBody(head, request.method);
     this.#body = createBodyDecoder(this.#framing);
     this.#reusable = this.#framing.kind !== 'until-close' && allowsReuse(head);
     handler.onHead(head);
@@ -249,7 +325,7 @@ export class UpstreamConnection implements Expirable {
     this.deadline = 0;
     // Bytes behind the answer, or an answer before the request was sent whole: the two sides may disagree on what
     // comes next, so the connection ends here.
-    const reusable = this.#reusable && nothingLeft && !this.#sending && !this.#dead;
+    const reusable = this.#reusable && nothingLeft && !this.#sending && !this.#bodyOpen && !this.#dead;
     if (reusable && this.#use !== null) {
       if (this.#socket.isPaused()) this.#socket.resume();
       this.#owner.onIdle(this, this.#use);

@@ -2,6 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import type { Socket } from 'node:net';
 import { WeirError, type ErrorCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { ClientCertificate } from './client-certificate.ts';
 import { parseConnectTo, type Destination } from './connect-to.ts';
 import { describeFailures, raceToConnect, type RaceResult } from './happy-eyeballs.ts';
 import { mayUse, type AddressHealth } from './health/target-health.ts';
@@ -26,6 +27,8 @@ export interface ConnectOptions {
   readonly verifyTls: boolean;
   /** The name for SNI and the check of the certificate, default: the origin's host. */
   readonly servername?: string;
+  /** Default: none is shown. */
+  readonly clientCertificate?: ClientCertificate;
   /** Keeps the connection from addresses that are unhealthy, as long as others are not. */
   readonly health?: AddressHealth;
 }
@@ -141,10 +144,10 @@ class ConnectAttempt {
       return;
     }
     this.#stage = 'in the TLS handshake with';
-    const { origin, servername = origin.host, verifyTls } = this.#options;
+    const { origin, servername = origin.host, verifyTls, clientCertificate } = this.#options;
     // The dot that ends an absolute name belongs to DNS: RFC 6066 section 3 excludes it from SNI.
     const name = servername.toLowerCase().replace(/\.$/, '');
-    const handshake = { name, port: origin.port, verify: verifyTls };
+    const handshake = { name, port: origin.port, verify: verifyTls, ...(clientCertificate && { clientCertificate }) };
     this.#stop = this.#parts.tls.handshake(socket, handshake, (failure, tlsSocket) => {
       if (failure === null) this.#succeed(tlsSocket);
       else this.#onHandshakeFailure(failure);

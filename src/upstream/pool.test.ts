@@ -105,3 +105,17 @@ test('a connection to an address that became unhealthy is not used again, unless
   await callOnce(pool, { health });
   assert.equal(made.length, 2);
 });
+
+test('of pools for names that clients choose only so many are remembered, and the forgotten ones are closed', async (t) => {
+  const { pools, pool, made } = await openPool(t);
+  const named = (servername: string): Pool => pools.getNamed({ ...pool.key, servername });
+  const first = named('0.example');
+  assert.equal(named('0.example'), first);
+  assert.notEqual(named('1.example'), first);
+  await callOnce(first);
+  assert.equal(made.length, 1);
+  const closed = once(made[0] as Socket, 'close');
+  for (let n = 2; n < 1001; n++) named(`${n}.example`);
+  await closed;
+  assert.notEqual(named('0.example'), first);
+});

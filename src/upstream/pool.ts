@@ -9,6 +9,7 @@ import {
   type ResponseHandler,
   type WireRequest,
 } from './connection.ts';
+import type { ClientCertificate } from './client-certificate.ts';
 import type { Connector } from './connector.ts';
 import { mayUse } from './health/target-health.ts';
 import { hostOf, originKey, type Origin } from './origin.ts';
@@ -17,6 +18,10 @@ import { hostOf, originKey, type Origin } from './origin.ts';
 export interface PoolKey {
   readonly origin: Origin;
   readonly verifyTls: boolean;
+  /** The name for SNI and the certificate. Default: the origin's host. */
+  readonly servername?: string;
+  /** What the gateway shows of itself in TLS. Default: nothing. */
+  readonly clientCertificate?: ClientCertificate;
 }
 
 // A connection pins an address; a name that moves is followed at the latest after this long.
@@ -25,6 +30,8 @@ const defaultLifetimeMs = 5 * 60_000;
 // A close that crossed our request on its way is here within a round trip. Later the upstream has begun to work on the
 // request, and would do so, and bill, a second time.
 const staleWindowMs = 1000;
+
+const maxNamedPools = 1000;
 
 /** The parts of a worker that its pools share. */
 interface PoolParts {
@@ -70,8 +77,10 @@ export class Pool implements ConnectionOwner {
   }
 
   onIdle(connection: UpstreamConnection, use: PoolUse): void {
-    const tooOld = performance.now() - connection.openedAt > this.#maxLifetimeMs;
-    if (this.#closed || !use.keepAlive || tooOld || this.#idle.length >= use.maxIdle) {
+    const { maxRequests = Infinity } = use;
+    const isSpent =
+      performance.now() - connection.openedAt > this.#maxLifetimeMs || connection.requestCount >= maxRequests;
+    if (this.#closed || !use.keepAlive || isSpent || this.#idle.length >= use.maxIdle) {
       connection.destroy();
       return;
     }
@@ -95,6 +104,8 @@ export class Pool implements ConnectionOwner {
 export class Pools {
   readonly #parts: PoolParts;
   readonly #pools = new Map<string, Pool>();
+  /** The least recently made one first. */
+  readonly #named = new Map<string, Pool>();
 
   constructor(parts: PoolParts) {
     this.#parts = parts;
@@ -102,7 +113,7 @@ export class Pools {
 
   /** The pool of this key, made at first use. Looked up when configuration is compiled, not per request. */
   get(key: PoolKey): Pool {
-    const name = `${originKey(key.origin)} ${key.verifyTls ? 'verified' : 'unverified'}`;
+    const name = nameOf(key);
     let pool = this.#pools.get(name);
     if (pool === undefined) {
       pool = new Pool(key, this.#parts);
@@ -111,10 +122,29 @@ export class Pools {
     return pool;
   }
 
+  /** Like {@link get}, where clients choose the `servername`: of those pools only so many are remembered. */
+  getNamed(key: PoolKey): Pool {
+    const name = nameOf(key);
+    let pool = this.#named.get(name);
+    if (pool !== undefined) return pool;
+    pool = new Pool(key, this.#parts);
+    this.#named.set(name, pool);
+    for (const [oldest, surplus] of this.#named) {
+      if (this.#named.size <= maxNamedPools) break;
+      this.#named.delete(oldest);
+      surplus.close();
+    }
+    return pool;
+  }
+
   /** Closes all idle connections. */
   close(): void {
-    for (const pool of this.#pools.values()) pool.close();
+    for (const pool of [...this.#pools.values(), ...this.#named.values()]) pool.close();
   }
+}
+
+function nameOf({ origin, verifyTls, servername = '', clientCertificate }: PoolKey): string {
+  return `${originKey(origin)} ${verifyTls ? 'verified' : 'unverified'} ${servername} ${clientCertificate?.id ?? ''}`;
 }
 
 /** One request on its way: connects if needed, and sends again once if a reused connection turned out to be dead. */
@@ -138,7 +168,8 @@ export class UpstreamCall implements ResponseHandler {
     this.#request = options.request;
     this.#use = options.use;
     this.#handler = options.handler;
-    const idle = pool.takeIdle(options.use);
+    // An idle connection may turn out to be dead, and a body that is not in memory cannot be sent again.
+    const idle = options.request.source === undefined ? pool.takeIdle(options.use) : null;
     if (idle === null) this.#connect();
     else this.#send(idle);
   }
@@ -159,10 +190,9 @@ export class UpstreamCall implements ResponseHandler {
   }
 
   #connect(): void {
-    const { origin, verifyTls } = this.#pool.key;
-    const { timeoutMs, health } = this.#use;
+    const { timeoutMs, connectTimeoutMs = timeoutMs, health } = this.#use;
     this.#cancelConnect = this.#pool.connector.connect(
-      { origin, verifyTls, timeoutMs, ...(health && { health }) },
+      { ...this.#pool.key, timeoutMs: connectTimeoutMs, ...(health && { health }) },
       (error, socket, details) => {
         this.#cancelConnect = null;
         this.address = details.address;

@@ -8,11 +8,15 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
+import type { ClientCertificate } from './client-certificate.ts';
 import { LruMap } from './lru-map.ts';
 import { describeCertificateProblem, describeHandshakeError } from './tls-error.ts';
 
 /** Sessions are about 2 KiB; the bound only matters to a gateway with very many origins. */
 const maxSessions = 1000;
+
+/** With client certificates there may be many contexts, each with a copy of all authorities. */
+const maxContexts = 100;
 
 const protocols = ['http/1.1'];
 
@@ -21,6 +25,7 @@ export interface HandshakeOptions {
   readonly name: string;
   readonly port: number;
   readonly verify: boolean;
+  readonly clientCertificate?: ClientCertificate;
 }
 
 /** Why there is no TLS connection; the message is for people, `cause` is Node's error. */
@@ -55,27 +60,33 @@ export function createTlsClient(trustedCa?: string): TlsClient {
   if (trustedCa !== undefined) parseCertificate(trustedCa);
   // Node skips the check of the name when a session is resumed, so a session may only be used for what it was made for.
   const sessions = new LruMap<string, Buffer>(maxSessions);
-  let verifyingContext: SecureContext | null = null;
-  let trustingContext: SecureContext | null = null;
+  const contexts = new LruMap<string, SecureContext>(maxContexts);
 
   // Made at the first use: reading the authorities takes about 60 ms, which a gateway with plain upstreams never needs.
-  function contextFor(verify: boolean): SecureContext {
-    if (verify) return (verifyingContext ??= createSecureContext({ ca: trustedCertificates(trustedCa) }));
-    return (trustingContext ??= createSecureContext({ ca: [] }));
+  function contextFor(verify: boolean, clientCertificate: ClientCertificate | undefined): SecureContext {
+    const name = `${verify} ${clientCertificate?.id ?? ''}`;
+    let context = contexts.get(name);
+    if (context === undefined) {
+      const { cert, key } = clientCertificate ?? {};
+      const ca = verify ? trustedCertificates(trustedCa) : [];
+      context = createSecureContext({ ca, ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) });
+      contexts.set(name, context);
+    }
+    return context;
   }
 
   function handshake(
     tcpSocket: Socket,
-    { name, port, verify }: HandshakeOptions,
+    { name, port, verify, clientCertificate }: HandshakeOptions,
     done: (failure: HandshakeFailure | null, socket: TLSSocket) => void,
   ): () => void {
-    const sessionKey = `${name}:${port}:${verify}`;
+    const sessionKey = `${name}:${port}:${verify}:${clientCertificate?.id ?? ''}`;
     const session = sessions.get(sessionKey);
     const options: ConnectionOptions = {
       socket: tcpSocket,
       host: name,
       servername: isIP(name) === 0 ? name : '',
-      secureContext: contextFor(verify),
+      secureContext: contextFor(verify, clientCertificate),
       ALPNProtocols: protocols,
       // Node would destroy the socket and the certificate with it, before the error could name its dates and names:
       // onSecureConnect looks at `authorized` instead.

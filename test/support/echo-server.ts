@@ -71,9 +71,10 @@ export interface TestServer extends AsyncDisposable {
 export async function startServer(
   handler: ExchangeHandler,
   timeouts: Partial<ServerTimeouts> = {},
+  address: { readonly cleartextHttp2?: true } = {},
 ): Promise<TestServer> {
   const listener = await listen(
-    { ip: '127.0.0.1', port: 0 },
+    { ip: '127.0.0.1', port: 0, ...address },
     {
       handler,
       deadlines: new Deadlines(),

@@ -65,8 +65,11 @@ export class TestGateway implements AsyncDisposable {
   readonly prefix: string;
   /** Of the data plane, without a slash at the end; likewise the others. */
   url = '';
+  /** '' unless `apisix.ssl` is enabled. */
+  tlsUrl = '';
   adminUrl = '';
   controlUrl = '';
+  metricsUrl = '';
   #child: ChildProcess;
   #exit: Promise<number | string>;
   #stdout = '';
@@ -85,14 +88,21 @@ export class TestGateway implements AsyncDisposable {
   /** Waits for the start banner, which tells the ports. */
   async started(): Promise<void> {
     await eventually(() => {
-      const patterns = [/data plane (http:\S+)/, /Admin API +(http:\S+)/, /control +(http:\S+)/];
-      const [dataPlane, admin, control] = patterns.map((at) => at.exec(this.#stdout));
+      const patterns = [
+        /data plane (http:[^\s,]+)/,
+        /Admin API +(http:\S+)/,
+        /control +(http:\S+)/,
+        /metrics +(http:\S+)/,
+      ];
+      const [dataPlane, admin, control, metrics] = patterns.map((at) => at.exec(this.#stdout));
       if (this.#child.exitCode !== null) throw new Error(`the gateway ended at its start: ${this.output()}`);
       // The banner's last line: nothing of it is still on its way.
       if (!/^ +logs .*\n/m.test(this.#stdout)) return false;
       this.url = dataPlane?.[1] ?? '';
+      this.tlsUrl = /data plane .*(https:[^\s,]+)/.exec(this.#stdout)?.[1] ?? '';
       this.adminUrl = admin?.[1] ?? '';
       this.controlUrl = control?.[1] ?? '';
+      this.metricsUrl = metrics?.[1] ?? '';
       return true;
     }, startTimeoutMs);
   }
@@ -137,6 +147,13 @@ export class TestGateway implements AsyncDisposable {
   /** Records of the log of LLM calls, as soon as one of them holds `text`. */
   async llmLog(text = ''): Promise<Record<string, unknown>[]> {
     return (await this.#lines('llm.log', text)).map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  /** What Prometheus would read. */
+  async metrics(): Promise<string> {
+    const response = await fetch(`${this.metricsUrl}/apisix/prometheus/metrics`);
+    assert.equal(response.status, 200);
+    return response.text();
   }
 
   errorLog(): string {
@@ -198,6 +215,7 @@ function writeConfiguration(prefix: string, { config = {}, connectTo, workers = 
       control: { port: 0 },
       ssl: { ssl_trusted_certificate: testCaFile },
     },
+    plugin_attr: { prometheus: { export_addr: { port: 0 } } },
     // Without a buffer, a line is in the file as soon as the request has ended.
     nginx_config: { worker_processes: workers, http: { access_log_buffer: 0 } },
     deployment: {

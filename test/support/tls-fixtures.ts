@@ -34,3 +34,27 @@ export const expiredCertificate = loadCertificate('expired');
 
 /** The same names, signed by itself. */
 export const selfSignedCertificate = loadCertificate('self-signed');
+
+/** The authority of the certificates of gateways and their clients below, which are valid until 2125. */
+export const gatewayCa = readFileSync(fixturePath('gateway-ca.crt'), 'utf8');
+
+export const gatewayCertificates = {
+  /** a.example, localhost and 127.0.0.1; ECDSA. */
+  a: loadCertificate('a'),
+  /** The same names, ECDSA. */
+  aRenewed: loadCertificate('a-renewed'),
+  /** The same names, RSA. */
+  aRsa: loadCertificate('a-rsa'),
+  b: loadCertificate('b'),
+  /** `*.wild.example`. */
+  wildcard: loadCertificate('wildcard'),
+  /** old.example, valid until 2021-01-01. */
+  old: loadCertificate('old'),
+};
+
+/** By how many authorities between {@link gatewayCa} and the client. */
+export const clientCertificates = [
+  loadCertificate('client'),
+  loadCertificate('client-inner-1'),
+  loadCertificate('client-inner-2'),
+] as const;

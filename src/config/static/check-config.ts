@@ -1,8 +1,10 @@
+import { createSecureContext } from 'node:tls';
 import { type ConfigPath, type ConfigSource, configError } from './config-source.ts';
 import type { GatewayConfig } from './gateway-config.ts';
-import { listensCollide, type NodeListen, toNodeListens } from './listen.ts';
+import { listensCollide, type NodeListen, toNodeListens, toTlsListens } from './listen.ts';
 import { configProvider, servesAdmin, servesClients } from './role.ts';
 import { toBytes } from './size-and-time.ts';
+import { toTlsVersions } from './tls-versions.ts';
 
 /** The admin key that APISIX published as its default for years. https://nvd.nist.gov/vuln/detail/CVE-2020-13945 */
 const publishedAdminKey = 'edd1c9f034335f136f87ad84b625c8f1';
@@ -23,25 +25,12 @@ export function checkConfig(source: ConfigSource, config: GatewayConfig, warn: W
   checkAdminKeys(source, config, warn);
   checkStore(source, config, warn);
   checkSharedCounters(source, config);
-  const { node_listen, ssl } = config.apisix;
-  if (ssl.enable) {
-    warn(
-      ['apisix', 'ssl', 'enable'],
-      'this version of Weir does not terminate TLS on the data plane: nothing listens for HTTPS',
-    );
-  }
-  if (typeof node_listen === 'number') return;
-  for (const [index, item] of node_listen.entries()) {
-    if (typeof item === 'number' || !item.enable_http2) continue;
-    warn(
-      ['apisix', 'node_listen', index, 'enable_http2'],
-      'this version of Weir speaks HTTP/1.1 to clients, not HTTP/2',
-    );
-  }
+  checkBuckets(source, config);
+  checkTls(source, config);
 }
 
 function checkListens(source: ConfigSource, config: GatewayConfig): void {
-  const { enable_control, control, node_listen } = config.apisix;
+  const { enable_control, control, node_listen, ssl, status } = config.apisix;
   const seen: NodeListen[] = [];
   for (const [index, listen] of toNodeListens(node_listen).entries()) {
     const path = ['apisix', 'node_listen', ...(typeof node_listen === 'number' ? [] : [index])];
@@ -50,6 +39,13 @@ function checkListens(source: ConfigSource, config: GatewayConfig): void {
         expected: 'each address and port once',
         got: `${listen.ip}:${listen.port} again`,
       });
+    }
+    seen.push(listen);
+  }
+  for (const [index, listen] of toTlsListens(ssl).entries()) {
+    if (seen.some((other) => listensCollide(listen, other))) {
+      const problem = { expected: 'a port that nothing else here uses', got: `${listen.ip}:${listen.port}` };
+      throw configError(source, ['apisix', 'ssl', 'listen', index, 'port'], problem);
     }
     seen.push(listen);
   }
@@ -62,6 +58,44 @@ function checkListens(source: ConfigSource, config: GatewayConfig): void {
   if (enable_control && seen.some((listen) => listensCollide(control, listen))) {
     const problem = { expected: 'a port that nothing else here uses', got: `${control.ip}:${control.port}` };
     throw configError(source, ['apisix', 'control', 'port'], problem);
+  }
+  if (enable_control) seen.push(control);
+  if (status !== undefined && seen.some((listen) => listensCollide(status, listen))) {
+    const problem = { expected: 'a port that nothing else here uses', got: `${status.ip}:${status.port}` };
+    throw configError(source, ['apisix', 'status', 'port'], problem);
+  }
+}
+
+function checkTls(source: ConfigSource, { apisix: { ssl } }: GatewayConfig): void {
+  const versions = toTlsVersions(ssl.ssl_protocols);
+  if (versions === null) {
+    const problem = {
+      expected: 'TLSv1.1, TLSv1.2 and TLSv1.3, with spaces between',
+      got: JSON.stringify(ssl.ssl_protocols),
+    };
+    throw configError(source, ['apisix', 'ssl', 'ssl_protocols'], problem);
+  }
+  try {
+    createSecureContext({ ciphers: ssl.ssl_ciphers });
+  } catch {
+    const problem = { expected: 'ciphers in the notation of OpenSSL', got: JSON.stringify(ssl.ssl_ciphers) };
+    throw configError(source, ['apisix', 'ssl', 'ssl_ciphers'], problem);
+  }
+}
+
+function checkBuckets(source: ConfigSource, { plugin_attr: { prometheus } }: GatewayConfig): void {
+  for (const field of [
+    'default_buckets',
+    'llm_latency_buckets',
+    'llm_prompt_tokens_buckets',
+    'llm_completion_tokens_buckets',
+  ] as const) {
+    const bounds = prometheus[field];
+    if (bounds.every((bound, index) => index === 0 || bound > (bounds[index - 1] ?? bound))) continue;
+    throw configError(source, ['plugin_attr', 'prometheus', field], {
+      expected: 'rising numbers',
+      got: JSON.stringify(bounds),
+    });
   }
 }
 

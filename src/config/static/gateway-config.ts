@@ -1,5 +1,7 @@
 import type { Infer } from '../../schema/infer.ts';
+import { pluginSettings } from './plugin-settings.ts';
 import type { SettingSchema } from './setting-schema.ts';
+import { sslSettings } from './ssl-settings.ts';
 import { dataEncryptionSettings, storeSettings } from './store-settings.ts';
 
 /**
@@ -35,7 +37,8 @@ export const gatewayConfigSchema = {
                       enable_http2: {
                         type: 'boolean',
                         default: false,
-                        description: 'Accepted; this version speaks HTTP/1.1 and warns when it is true.',
+                        description:
+                          'Also speak HTTP/2 without TLS, with clients that know of it and begin at once (prior knowledge).',
                       },
                     },
                   },
@@ -44,6 +47,11 @@ export const gatewayConfigSchema = {
             },
           ],
           default: [9080],
+        },
+        enable_http2: {
+          type: 'boolean',
+          default: true,
+          description: 'Offer HTTP/2 to clients that come over TLS.',
         },
         enable_admin: { type: 'boolean', default: true, description: 'Serve the Admin API.' },
         enable_control: { type: 'boolean', default: true, description: 'Serve the control API.' },
@@ -66,6 +74,25 @@ export const gatewayConfigSchema = {
             },
           },
         },
+        status: {
+          type: 'object',
+          properties: {
+            ip: {
+              type: 'string',
+              format: 'ip',
+              default: '127.0.0.1',
+              description:
+                'Address of the status server: `/status` says that the gateway runs, `/status/ready` that it can serve. Without `apisix.status` there is none.',
+            },
+            port: {
+              type: 'integer',
+              minimum: 0,
+              maximum: 65535,
+              default: 7085,
+              description: 'Port of the status server. 0 takes a free one.',
+            },
+          },
+        },
         enable_server_tokens: {
           type: 'boolean',
           default: true,
@@ -84,24 +111,7 @@ export const gatewayConfigSchema = {
             },
           },
         },
-        ssl: {
-          type: 'object',
-          default: {},
-          properties: {
-            enable: {
-              type: 'boolean',
-              default: false,
-              description: 'Accepted; this version does not terminate TLS on the data plane and warns when it is true.',
-            },
-            ssl_trusted_certificate: {
-              type: 'string',
-              minLength: 1,
-              default: 'system',
-              description:
-                'Certificate authorities that providers are checked against: a file in PEM format, or `system` for those of the operating system.',
-            },
-          },
-        },
+        ssl: sslSettings,
         data_encryption: dataEncryptionSettings,
         disable_upstream_healthcheck: {
           type: 'boolean',
@@ -321,12 +331,7 @@ export const gatewayConfigSchema = {
       items: { type: 'string', minLength: 1 },
       description: 'Names of the plugins that may be used. Absent: all that Weir has.',
     },
-    plugin_attr: {
-      type: 'object',
-      additionalProperties: { type: 'object' },
-      default: {},
-      description: 'Accepted; without effect, because no plugin of this version has settings for the whole gateway.',
-    },
+    plugin_attr: pluginSettings,
     weir: {
       type: 'object',
       default: {},

@@ -15,15 +15,29 @@ function load(text: string | Buffer, environment: Record<string, string> = {}): 
 }
 
 /** The defaults that users rely on; written out, so that a change of one is a decision. */
+const latencyBuckets = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
+const tokenBuckets = [
+  1, 10, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000,
+];
+
 const defaults = {
   apisix: {
     node_listen: [9080],
+    enable_http2: true,
     enable_admin: true,
     enable_control: true,
     control: { ip: '127.0.0.1', port: 9090 },
     enable_server_tokens: true,
     router: { http: 'radixtree_host_uri' },
-    ssl: { enable: false, ssl_trusted_certificate: 'system' },
+    ssl: {
+      enable: false,
+      listen: [{ ip: '0.0.0.0', port: 9443, enable_http3: false }],
+      ssl_protocols: 'TLSv1.2 TLSv1.3',
+      ssl_ciphers:
+        'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305',
+      ssl_session_tickets: false,
+      ssl_trusted_certificate: 'system',
+    },
     data_encryption: { enable_encrypt_fields: true, keyring: ['qeddd145sfvddff3', 'edd1c9f0985e76a2'] },
     disable_upstream_healthcheck: false,
     max_post_args_readable_size: 64,
@@ -66,7 +80,20 @@ const defaults = {
       admin_api_version: 'v3',
     },
   },
-  plugin_attr: {},
+  plugin_attr: {
+    prometheus: {
+      enable_export_server: true,
+      export_addr: { ip: '127.0.0.1', port: 9091 },
+      export_uri: '/apisix/prometheus/metrics',
+      metric_prefix: 'apisix_',
+      refresh_interval: 15,
+      metrics: {},
+      default_buckets: latencyBuckets,
+      llm_latency_buckets: latencyBuckets,
+      llm_prompt_tokens_buckets: tokenBuckets,
+      llm_completion_tokens_buckets: tokenBuckets,
+    },
+  },
   weir: { connect_to: {}, shutdown_timeout: '30s', shared_counters: '16m' },
 };
 
@@ -116,10 +143,10 @@ const values: { name: string; text: string; path: string; value: unknown; enviro
     value: null,
   },
   {
-    name: 'plugin_attr as it stands',
-    text: 'plugin_attr: {prometheus: {export_addr: {port: 9091}, on: [1, x]}}',
-    path: 'plugin_attr',
-    value: { prometheus: { export_addr: { port: 9091 }, on: [1, 'x'] } },
+    name: 'plugin_attr of a plugin without settings as it stands',
+    text: 'plugin_attr: {zipkin: {export_addr: {port: 9091}, on: [1, x]}}',
+    path: 'plugin_attr.zipkin',
+    value: { export_addr: { port: 9091 }, on: [1, 'x'] },
   },
   {
     name: 'connect_to',
@@ -279,6 +306,27 @@ const errors: { text: string; at: string; message: string }[] = [
       'apisix.router.http: expected one of radixtree_host_uri, radixtree_uri, radixtree_uri_with_parameter, got "tree"',
   },
   {
+    text: 'apisix: {ssl: {ssl_protocols: TLSv1.2 SSLv3}}',
+    at: '1:31',
+    message:
+      'apisix.ssl.ssl_protocols: expected TLSv1.1, TLSv1.2 and TLSv1.3, with spaces between, got "TLSv1.2 SSLv3"',
+  },
+  {
+    text: 'apisix: {ssl: {ssl_ciphers: ROT13}}',
+    at: '1:29',
+    message: 'apisix.ssl.ssl_ciphers: expected ciphers in the notation of OpenSSL, got "ROT13"',
+  },
+  {
+    text: 'apisix: {ssl: {listen: [{port: 9443, enable_http3: true}]}}',
+    at: '1:52',
+    message: 'apisix.ssl.listen[0].enable_http3: expected false (Weir does not speak HTTP/3), got true',
+  },
+  {
+    text: 'apisix: {ssl: {enable: true, listen: [{port: 9080}]}}',
+    at: '1:46',
+    message: 'apisix.ssl.listen[0].port: expected a port that nothing else here uses, got 0.0.0.0:9080',
+  },
+  {
     text: 'apisix: {resolver_timeout: 0}',
     at: '1:28',
     message: 'apisix.resolver_timeout: expected an integer of at least 1, got 0',
@@ -400,6 +448,11 @@ const errors: { text: string; at: string; message: string }[] = [
     text: 'apisix: {control: {port: 9180}}',
     at: '1:26',
     message: 'apisix.control.port: expected a port that nothing else here uses, got 127.0.0.1:9180',
+  },
+  {
+    text: 'apisix: {status: {port: 9090}}',
+    at: '1:25',
+    message: 'apisix.status.port: expected a port that nothing else here uses, got 127.0.0.1:9090',
   },
   // Admin keys: none is shown.
   {
@@ -532,17 +585,6 @@ const warnings: { text: string; at: string; message: string }[] = [
     message: 'apisix.node_listen[0].prt: unknown key, it has no effect; did you mean apisix.node_listen[0].port?',
   },
   {
-    text: 'apisix: {ssl: {enable: true}}',
-    at: '1:24',
-    message:
-      'apisix.ssl.enable: this version of Weir does not terminate TLS on the data plane: nothing listens for HTTPS',
-  },
-  {
-    text: 'apisix: {node_listen: [{port: 1, enable_http2: true}]}',
-    at: '1:48',
-    message: 'apisix.node_listen[0].enable_http2: this version of Weir speaks HTTP/1.1 to clients, not HTTP/2',
-  },
-  {
     text: 'deployment: {admin: {admin_key: [{name: a, role: admin, key: edd1c9f034335f136f87ad84b625c8f1}]}}',
     at: '1:62',
     message:
@@ -596,6 +638,6 @@ test('keys that only mean something to APISIX are named together, in one notice'
 
 test('a key called __proto__ is a key like others', () => {
   const { plugin_attr } = load('plugin_attr: {__proto__: {polluted: true}}').config;
-  assert.deepEqual(Object.keys(plugin_attr), ['__proto__']);
+  assert.deepEqual(Object.keys(plugin_attr), ['prometheus', '__proto__']);
   assert.equal(Reflect.get({}, 'polluted'), undefined);
 });

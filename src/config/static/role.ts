@@ -1,5 +1,5 @@
 import type { GatewayConfig } from './gateway-config.ts';
-import { type NodeListen, toNodeListens } from './listen.ts';
+import { type ClientListen, toNodeListens, toTlsListens } from './listen.ts';
 
 /** Where the resources of a gateway come from. */
 export type ConfigProvider = 'embedded' | 'etcd' | 'yaml' | 'json';
@@ -27,6 +27,7 @@ export function servesClients({ deployment }: GatewayConfig): boolean {
 }
 
 /** The listeners for clients that this gateway opens. */
-export function clientListens(config: GatewayConfig): readonly NodeListen[] {
-  return servesClients(config) ? toNodeListens(config.apisix.node_listen) : [];
+export function clientListens(config: GatewayConfig): readonly ClientListen[] {
+  if (!servesClients(config)) return [];
+  return [...toNodeListens(config.apisix.node_listen), ...toTlsListens(config.apisix.ssl)];
 }

@@ -58,6 +58,18 @@ const settingFormats: Readonly<Record<SettingFormat, Format>> = {
     expected: 'a prefix such as /apisix',
     accepts: (value) => /^\/[^\s]*[^\s/]$/.test(String(value)),
   },
+  path: {
+    expected: 'a path such as /metrics',
+    accepts: (value) => /^\/[\x21-\x22\x24-\x3e\x40-\x7e]*$/.test(String(value)),
+  },
+  'metric-prefix': {
+    expected: 'the beginning of a name such as apisix_',
+    accepts: (value) => /^([a-zA-Z_:][\w:]*)?$/.test(String(value)),
+  },
+  'label-name': {
+    expected: 'the name of a label such as upstream_addr',
+    accepts: (value) => /^(?!__)[a-zA-Z_]\w*$/.test(String(value)),
+  },
   'aes-key': {
     expected: 'a key of 16 or 32 bytes',
     accepts: (value) => [16, 32].includes(Buffer.byteLength(String(value))),
@@ -78,6 +90,9 @@ type SettingFormat =
   | 'host-port'
   | 'etcd-url'
   | 'etcd-prefix'
+  | 'path'
+  | 'metric-prefix'
+  | 'label-name'
   | 'aes-key';
 
 /** Completes "expected …" for a value of this schema. */

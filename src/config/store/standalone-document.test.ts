@@ -50,7 +50,7 @@ describe('a document of resources', () => {
     ['an invalid item', { routes: [{ id: 'a' }] }, { resource: 'routes', id: 'a', index: 0, reason: /^invalid conf/ }],
     [
       'the same id again',
-      { upstreams: [{ id: 1 }, { id: '1' }] },
+      { upstreams: [{ id: 1, nodes: {} }, { id: '1' }] },
       { resource: 'upstreams', id: '1', index: 1, reason: /twice/ },
     ],
     [
@@ -61,7 +61,7 @@ describe('a document of resources', () => {
   ];
   for (const [name, document, expected] of bad) {
     test(`${name} is a problem, the rest is taken`, () => {
-      const { items, problems } = readDocument({ ssls: [{ id: 'good' }], ...document }, checkWith(), true);
+      const { items, problems } = readDocument({ services: [{ id: 'good' }], ...document }, checkWith(), true);
       assert.ok(items.some(({ id }) => id === 'good'));
       assert.equal(problems.length, 1);
       assert.partialDeepStrictEqual({ ...problems[0], reason: '' }, { ...expected, reason: '' });
@@ -77,8 +77,8 @@ describe('a document of resources', () => {
   test('a kind without a definition passes, with one warning', () => {
     const warnings: string[] = [];
     const check = checkWith({ ...silentLog, warn: (message) => warnings.push(message) });
-    const { items } = readDocument({ protos: [{ id: 1 }, { id: 2 }] }, check, true);
+    const { items } = readDocument({ plugins: [{ name: 'a' }, { name: 'b' }] }, check, true);
     assert.equal(items.length, 2);
-    assert.deepEqual(warnings, ['this version of Weir does not know protos: they are kept, and have no effect']);
+    assert.deepEqual(warnings, ['this version of Weir does not know plugins: they are kept, and have no effect']);
   });
 });

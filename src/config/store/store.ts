@@ -37,6 +37,8 @@ export interface Store {
   watch(listener: StoreListener): () => void;
   /** Releases the files and connections. Safe to call twice. */
   close(): Promise<void>;
+  /** Of a store on a server: whether it can be followed now. */
+  readonly isReachable?: boolean;
 }
 
 export interface PutOptions {

@@ -1,12 +1,9 @@
+import { affordableLength } from '../../base/pattern-cost.ts';
+import { finishesWithin } from '../../base/time-bound.ts';
 import { compilePcre } from '../../router/pcre.ts';
-import { searchCost } from './pattern-cost.ts';
-import { finishesWithin } from './time-bound.ts';
 
 /** For all patterns of a request together. */
 const budgetMs = 50;
-
-// At most some 10 ms. Below that the patterns run as they are, without the thread that watches the clock.
-const affordableSteps = 4_000_000;
 
 /** What the patterns say about a text. `undecided`: they took too long; with the pattern that ran then. */
 export type PromptVerdict =
@@ -34,7 +31,7 @@ export class PromptRules {
   constructor(conf: { readonly allow_patterns: readonly string[]; readonly deny_patterns: readonly string[] }) {
     this.#allow = compileAll('allow_patterns', conf.allow_patterns);
     this.#deny = compileAll('deny_patterns', conf.deny_patterns);
-    this.#affordableLength = affordableLength([...this.#allow, ...this.#deny]);
+    this.#affordableLength = affordableLength([...this.#allow, ...this.#deny].map(({ regex }) => regex.source));
   }
 
   judge(text: string): PromptVerdict {
@@ -73,12 +70,4 @@ function compile(pattern: string): RegExp {
 
 function compileAll(field: string, patterns: readonly string[]): NamedPattern[] {
   return patterns.map((pattern, index) => ({ name: `${field}[${index}]`, regex: compile(pattern) }));
-}
-
-function affordableLength(patterns: readonly NamedPattern[]): number {
-  const isAffordable = (length: number): boolean =>
-    patterns.reduce((sum, { regex }) => sum + searchCost(regex.source, length), 0) <= affordableSteps;
-  let affordable = 0;
-  for (let step = 2 ** 22; step >= 1; step /= 2) if (isAffordable(affordable + step)) affordable += step;
-  return affordable;
 }

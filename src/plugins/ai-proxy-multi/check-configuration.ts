@@ -1,18 +1,12 @@
 import { isSecretReference } from '../../config/secret-reference.ts';
 import { parseEndpoint } from '../../llm/endpoint.ts';
 import { checkInstance } from '../../llm/instance-schema.ts';
+import { hashKeyPatterns } from '../../upstream/balancer/hash-key-pattern.ts';
 import { checkProbeRequest } from '../../upstream/health/check-schema.ts';
 import type { AiProxyMultiConf, MultiInstanceConf } from './schema.ts';
 
 /** What the URL of an instance has to begin with: as much as APISIX asks for. */
 const endpointSyntax = /^https?:\/\/[^\s/?#]/i;
-
-/** What `balancer.key` may be, by `hash_on`, written as APISIX does because errors show it. */
-const keyPatterns: Readonly<Record<string, string>> = {
-  vars: '^((uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|host|hostname|mqtt_client_id)|arg_[0-9a-zA-z_-]+)$',
-  header: '^[a-zA-Z0-9-_]+$',
-  cookie: '^[a-zA-Z0-9-_]+$',
-};
 
 /**
  * What the schema cannot say about a configuration that fits it, in APISIX's words. A reference to a secret passes for
@@ -54,7 +48,7 @@ function checkProbes({ checks }: MultiInstanceConf): string | null {
 function checkHash({ balancer: { algorithm, hash_on: hashOn, key } }: AiProxyMultiConf): string | null {
   if (algorithm !== 'chash' || hashOn === 'consumer') return null;
   if (key === undefined) return 'must configure `hash_key` when balancer `hash_on` is not set to cookie';
-  const pattern = keyPatterns[hashOn];
+  const pattern = hashKeyPatterns[hashOn];
   if (pattern === undefined || isSecretReference(key) || new RegExp(pattern).test(key)) return null;
   return `invalid configuration: failed to match pattern ${quoted(pattern)} with ${quoted(key)}`;
 }

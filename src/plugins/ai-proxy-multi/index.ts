@@ -35,9 +35,9 @@ export const aiProxyMulti = definePlugin({
     return {
       access: (ctx) => chooseTarget(ctx, conf.max_req_body_size, choose),
       log(ctx) {
+        if (!logsCalls) return;
         const target = ctx.target instanceof MultiTarget ? ctx.target : null;
-        target?.finish(ctx);
-        if (logsCalls) writeLlmLog(ctx, target?.attempt ?? null, env.llmLog);
+        writeLlmLog(ctx, target?.attempt ?? null, env.llmLog);
       },
     };
   },

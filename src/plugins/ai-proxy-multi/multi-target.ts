@@ -7,7 +7,7 @@ import { LlmAttemptTarget } from '../ai-proxy/llm-attempt-target.ts';
 import type { LlmRequest } from '../ai-proxy/llm-request.ts';
 import { allowsRetry, type FallbackRules } from './fallback-rules.ts';
 import type { GroupMember } from './instance-group.ts';
-import { passiveResult } from './passive-outcome.ts';
+import { passiveResult } from '../../upstream/health/passive-outcome.ts';
 import type { Selection } from './selection.ts';
 
 interface MultiTargetParts {

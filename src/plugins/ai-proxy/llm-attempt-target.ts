@@ -121,7 +121,7 @@ export class LlmAttemptTarget implements Target {
     ctx.llm = call;
     this.#sent = { translation, model: shaped.model, notes: new AnswerNotes(call, performance.now()) };
 
-    const { fields } = ctx.exchange.head;
+    const { fields } = ctx;
     const listed = listedNames(fields.getCombined('connection'));
     const { conversion, protocol } = translation;
     const offered = conversion === null ? fields.flat : convertedFields(conversion.converter, fields.flat);

@@ -26,4 +26,10 @@ export interface Picker {
    * @returns The index of a candidate; -1: all are excluded.
    */
   next(excluded: ReadonlySet<number>): number;
+  /**
+   * What {@link next} has given is done with. To be called once for each; absent: it does not matter.
+   *
+   * @param elapsedMs - How long the attempt took.
+   */
+  release?(index: number, elapsedMs: number): void;
 }

@@ -1,10 +1,11 @@
 import type { Log } from '../../base/log.ts';
-import type { ExtendVariables } from '../../router/variables.ts';
 import type { Candidate, ImmediateBalancer } from './balancer.ts';
 import { ConsistentHash } from './consistent-hash.ts';
 import { compileHashKey, type HashKeyConf } from './hash-key.ts';
 import { groupByPriority, PriorityGroups, type RankedCandidate } from './priority-groups.ts';
-import { RoundRobin, type Counter } from './round-robin.ts';
+import { LeastConnections, type RunningCount } from './least-connections.ts';
+import { MovingAverage } from './moving-average.ts';
+import { RoundRobin } from './round-robin.ts';
 
 /** How requests are spread: the fields of APISIX's `balancer`, as far as they concern these algorithms. */
 export interface BalancerConf extends HashKeyConf {
@@ -15,11 +16,17 @@ interface BalancerParts {
   /** Begins the names of this balancer's counters: one text for each place in the configuration, the same in all workers. */
   readonly name: string;
   /** Where the workers count together. */
-  readonly cells: { open(name: string): Counter };
-  /** Finds variables that the router does not know, for keys. */
-  readonly extend?: ExtendVariables;
+  readonly cells: { open(name: string): SharedCell };
   /** For requests that have no key. */
   readonly log: Log;
+  /** For `ewma`. Default: that of the system, and its clock. */
+  readonly random?: () => number;
+  readonly now?: () => number;
+}
+
+/** A whole number of 32 bits that all workers see. */
+interface SharedCell extends RunningCount {
+  store(value: number): void;
 }
 
 /** Makes the balancer of one group; its candidates have weights above 0. */
@@ -28,18 +35,32 @@ type Algorithm = (conf: BalancerConf, parts: BalancerParts) => CreateForGroup;
 
 /** Every algorithm that Weir has for any kind of candidates: the only list. */
 const algorithms = {
-  roundrobin:
-    (_conf, { name, cells }) =>
-    (candidates, groupName) => {
-      const weights = candidates.map(({ weight }) => weight);
-      const [first, again] = [`${name} ${groupName} first`, `${name} ${groupName} again`];
-      return new RoundRobin(weights, { first: cells.open(first), again: cells.open(again) });
-    },
+  roundrobin: (_conf, parts) => (candidates, groupName) => takeTurns(candidates, groupName, parts),
   chash(conf, parts) {
     const keyOf = compileHashKey(conf, parts);
     return (candidates) => new ConsistentHash(candidates, keyOf);
   },
+  least_conn: (_conf, parts) => (candidates, groupName) => {
+    const { name, cells } = parts;
+    const running = candidates.map((candidate) => cells.open(`${name} running ${candidate.name}`));
+    return new LeastConnections(candidates, running, takeTurns(candidates, groupName, parts));
+  },
+  ewma:
+    (_conf, { name, cells, random = Math.random, now = Date.now }) =>
+    (candidates) => {
+      const latencies = candidates.map((candidate) => ({
+        average: cells.open(`${name} latency ${candidate.name}`),
+        writtenAt: cells.open(`${name} latency of ${candidate.name} at`),
+      }));
+      return new MovingAverage(latencies, { random, now });
+    },
 } satisfies Record<string, Algorithm>;
+
+function takeTurns(candidates: readonly Candidate[], groupName: string, { name, cells }: BalancerParts): RoundRobin {
+  const weights = candidates.map(({ weight }) => weight);
+  const [first, again] = [`${name} ${groupName} first`, `${name} ${groupName} again`];
+  return new RoundRobin(weights, { first: cells.open(first), again: cells.open(again) });
+}
 
 /** Makes the balancer of one place in the configuration: the algorithm within each priority. */
 export function createBalancer(

@@ -1,7 +1,7 @@
 import type { Log } from '../../base/log.ts';
 import type { RequestView } from '../../router/request-view.ts';
 import { compileTemplate } from '../../router/template.ts';
-import { compileVariable, type ExtendVariables } from '../../router/variables.ts';
+import { compileVariable } from '../../router/variables.ts';
 
 /** What a request is recognized by: the fields of APISIX's `balancer`. */
 export interface HashKeyConf {
@@ -11,8 +11,6 @@ export interface HashKeyConf {
 }
 
 interface HashKeyParts {
-  /** Finds variables that the router does not know, such as `consumer_name`. */
-  readonly extend?: ExtendVariables;
   /** Told once that a request had no key. */
   readonly log: Log;
 }
@@ -21,8 +19,8 @@ interface HashKeyParts {
 type KeyReader = (view: RequestView) => string | null;
 
 /** Compiles how the key of a request is found. A request without one is recognized by the address of its client. */
-export function compileHashKey(conf: HashKeyConf, { extend, log }: HashKeyParts): (view: RequestView) => string {
-  const read = compileReader(conf, extend);
+export function compileHashKey(conf: HashKeyConf, { log }: HashKeyParts): (view: RequestView) => string {
+  const read = compileReader(conf);
   let isReported = false;
   return (view) => {
     const key = read(view);
@@ -38,23 +36,23 @@ export function compileHashKey(conf: HashKeyConf, { extend, log }: HashKeyParts)
   };
 }
 
-function compileReader({ hash_on, key = '' }: HashKeyConf, extend: ExtendVariables | undefined): KeyReader {
+function compileReader({ hash_on, key = '' }: HashKeyConf): KeyReader {
   switch (hash_on) {
     case 'vars':
-      return compileVariableReader(key, extend);
+      return compileVariableReader(key);
     case 'header':
-      return compileVariableReader(`http_${key}`, extend);
+      return compileVariableReader(`http_${key}`);
     case 'cookie':
-      return compileVariableReader(`cookie_${key}`, extend);
+      return compileVariableReader(`cookie_${key}`);
     case 'consumer':
-      return compileVariableReader('consumer_name', extend);
+      return compileVariableReader('consumer_name');
     case 'vars_combinations':
-      return compileCombination(key, extend);
+      return compileCombination(key);
   }
 }
 
-function compileVariableReader(name: string, extend: ExtendVariables | undefined): KeyReader {
-  const get = compileVariable(name, { ...(extend && { extend }) });
+function compileVariableReader(name: string): KeyReader {
+  const get = compileVariable(name);
   if (get === null) return () => null;
   return (view) => {
     const value = get(view);
@@ -63,8 +61,8 @@ function compileVariableReader(name: string, extend: ExtendVariables | undefined
   };
 }
 
-function compileCombination(text: string, extend: ExtendVariables | undefined): KeyReader {
-  const template = compileTemplate(text, (name) => compileVariable(name, { ...(extend && { extend }) }));
+function compileCombination(text: string): KeyReader {
+  const template = compileTemplate(text);
   return (view) => {
     const { text: key, resolvedCount } = template.resolve(view);
     return resolvedCount === 0 ? null : key;

@@ -76,6 +76,13 @@ class GroupPicker implements Picker {
     }
     return -1;
   }
+
+  release(index: number, elapsedMs: number): void {
+    for (const [at, { members }] of this.#groups.entries()) {
+      const place = members.indexOf(index);
+      if (place !== -1) this.#pickers[at]?.release?.(place, elapsedMs);
+    }
+  }
 }
 
 function placesOf(excluded: ReadonlySet<number>, members: readonly number[]): ReadonlySet<number> {

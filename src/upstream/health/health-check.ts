@@ -1,3 +1,4 @@
+import type { ClientCertificate } from '../client-certificate.ts';
 import type { Origin } from '../origin.ts';
 import type { Checks } from './check-schema.ts';
 
@@ -14,4 +15,6 @@ export interface HealthCheck {
   readonly query: string;
   /** `ssl_verify` of the plugin. */
   readonly verifyTls: boolean;
+  /** What probes through TLS show. Default: nothing. */
+  readonly clientCertificate?: ClientCertificate;
 }

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { longestTimerMs } from '../../base/longest-timer.ts';
 import { productToken } from '../../base/version.ts';
+import type { ClientCertificate } from '../client-certificate.ts';
 import type { WireRequest } from '../connection.ts';
 import { hostPort, type Origin } from '../origin.ts';
 import type { HealthCheck } from './health-check.ts';
@@ -13,6 +14,7 @@ export interface ProbePlan {
   /** Name for SNI and the certificate. */
   readonly servername: string;
   readonly verifyTls: boolean;
+  readonly clientCertificate?: ClientCertificate;
   readonly timeoutMs: number;
 }
 
@@ -23,7 +25,7 @@ export interface ProbePlan {
  * - Credentials never leave in plain text for an instance that clients' requests reach through TLS.
  */
 export function planProbes(check: HealthCheck): ProbePlan {
-  const { origin, checks, verifyTls } = check;
+  const { origin, checks, verifyTls, clientCertificate } = check;
   const { active } = checks;
   const toEndpoint = active.port === undefined || active.port === origin.port;
   const scheme =
@@ -34,6 +36,7 @@ export function planProbes(check: HealthCheck): ProbePlan {
     scheme,
     servername: active.host === undefined ? origin.host : nameOf(active.host),
     verifyTls: verifyTls && active.https_verify_certificate,
+    ...(clientCertificate !== undefined && { clientCertificate }),
     timeoutMs: Math.min(active.timeout * 1000, longestTimerMs),
   };
 }

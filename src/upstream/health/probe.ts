@@ -71,8 +71,8 @@ export function sendProbe(
     settle({ kind: 'failure', signal: toHealthSignal(error) ?? 'http_failure', reason: error.message });
   }
 
-  const { scheme, servername, verifyTls, timeoutMs, request } = plan;
-  const options = { origin: { scheme, host: to.ip, port: to.port }, servername, verifyTls, timeoutMs };
+  const { scheme, request, timeoutMs, ...tls } = plan;
+  const options = { origin: { scheme, host: to.ip, port: to.port }, timeoutMs, ...tls };
   close = connector.connect(options, (error, socket, { address }) => {
     if (error !== null) return fail(error);
     if (socket === null) return;

@@ -3,6 +3,7 @@ import type { Log } from '../../../base/log.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { EtcdError } from './etcd-error.ts';
 import { type EtcdEntry, keyRange, toBase64, toEntry } from './etcd-keys.ts';
+import { readRange } from './read-range.ts';
 
 /** A change that etcd tells of. `entry` of a deletion has only its key and revision. */
 export interface EtcdEvent {
@@ -40,9 +41,6 @@ interface EtcdFollowerOptions {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Entries that one answer has at most: an answer must not become too large to be read as one string. */
-const pageSize = 2000;
-
 /** How often a server that stays away is complained about. */
 const reminderMs = 60_000;
 
@@ -69,6 +67,11 @@ export class EtcdFollower {
 
   constructor(options: EtcdFollowerOptions) {
     this.#options = options;
+  }
+
+  /** False from the first failure to follow etcd until it is followed again. */
+  get isReachable(): boolean {
+    return this.#awaySince === null;
   }
 
   /** Runs until {@link close}. */
@@ -132,26 +135,8 @@ export class EtcdFollower {
 
   async #load(): Promise<void> {
     const { client, prefix, onLoad } = this.#options;
-    const { key: firstKey, range_end } = keyRange(prefix);
-    const entries: EtcdEntry[] = [];
-    let key = firstKey;
-    let revision = 0;
-    for (let more = true; more;) {
-      const page = await client.call('kv/range', {
-        key,
-        range_end,
-        limit: String(pageSize),
-        // All pages are of one moment.
-        ...(revision > 0 && { revision: String(revision) }),
-      });
-      const header = toObject(page['header']);
-      if (revision === 0) revision = Number(header['revision'] ?? 0);
-      this.#clusterId = String(header['cluster_id']);
-      const kvs = Array.isArray(page['kvs']) ? page['kvs'] : [];
-      for (const kv of kvs) entries.push(toEntry(kv));
-      more = page['more'] === true;
-      key = toBase64(`${entries.at(-1)?.key}\0`);
-    }
+    const { entries, revision, clusterId } = await readRange(client, prefix);
+    this.#clusterId = clusterId;
     this.#revision = revision;
     onLoad(entries, revision);
   }

@@ -112,6 +112,10 @@ class EtcdStore implements WritableStore {
     return this.#state();
   }
 
+  get isReachable(): boolean {
+    return this.#follower.isReachable;
+  }
+
   watch(listener: StoreListener): () => void {
     return this.#listeners.add(listener);
   }

@@ -1,11 +1,25 @@
 import assert from 'node:assert/strict';
 import { createCipheriv } from 'node:crypto';
 import { describe, test } from 'node:test';
-import type { PluginCatalogue, PluginSpec } from '../../plugin-catalogue.ts';
+import type { PluginCatalogue, PluginConfiguration, PluginSpec } from '../../plugin-catalogue.ts';
 import { createFieldEncryption } from './field-encryption.ts';
 
 const schema = { encrypt_fields: ['auth.header', 'instances.auth.aws.secret_access_key', 'keys', 'token'] };
-const spec: PluginSpec = { name: 'p', priority: 1, version: 1, summary: '', schema, check: () => null };
+const consumer: PluginConfiguration = {
+  schema: { encrypt_fields: ['key'] },
+  check: () => null,
+  withDefaults: (conf) => conf,
+};
+const spec: PluginSpec = {
+  name: 'p',
+  priority: 1,
+  version: 1,
+  summary: '',
+  schema,
+  check: () => null,
+  consumer,
+  metadata: null,
+};
 const catalogue: PluginCatalogue = { get: (name) => (name === 'p' ? spec : undefined), names: () => ['p'] };
 const keyring = ['qeddd145sfvddff3', 'edd1c9f0985e76a2'];
 const codec = createFieldEncryption({ encryptFields: true, keyring, catalogue });
@@ -71,6 +85,16 @@ describe('encrypted fields', () => {
     for (let n = 0; n < 2000; n++) {
       const stored = { plugins: { p: { token: sealed(`secret-${n}`, key) } } };
       assert.deepEqual(codec.decode('routes', stored), { plugins: { p: { token: `secret-${n}` } } });
+    }
+  });
+
+  test('of a consumer or credential are those that the plugin has for consumers', () => {
+    const sealedKey = sealed('k', keyring[0] ?? '');
+    for (const kind of ['consumers', 'credentials']) {
+      const value = { plugins: { p: { key: 'k', token: 't' } } };
+      const encrypted = codec.encode(kind, value);
+      assert.deepEqual(encrypted, { plugins: { p: { key: sealedKey, token: 't' } } });
+      assert.deepEqual(codec.decode(kind, encrypted), value);
     }
   });
 

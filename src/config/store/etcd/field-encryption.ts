@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import type { PluginCatalogue } from '../../plugin-catalogue.ts';
+import { changeAt, type Change } from '../../change-at.ts';
+import { encryptedFields, type PluginCatalogue } from '../../plugin-catalogue.ts';
 import type { ValueCodec } from '../last-good.ts';
 
 interface FieldEncryptionOptions {
@@ -8,10 +9,11 @@ interface FieldEncryptionOptions {
   /** Keys of 16 or 32 bytes: the first one encrypts, all are tried to decrypt. */
   readonly keyring: readonly string[];
   readonly catalogue: PluginCatalogue;
+  /** Told of each text that looks encrypted and that no key opens, when values are decrypted. */
+  readonly onUnopened?: () => void;
 }
 
 type Value = Readonly<Record<string, unknown>>;
-type Change = (text: string) => string;
 
 /** Private keys in PEM format, which APISIX encrypts whatever `enable_encrypt_fields` says. */
 const privateKeys: Readonly<Record<string, readonly string[]>> = {
@@ -21,6 +23,9 @@ const privateKeys: Readonly<Record<string, readonly string[]>> = {
   services: ['upstream.tls.client_key'],
 };
 
+/** Kinds whose plugins recognize a consumer. */
+const consumerKinds: ReadonlySet<string> = new Set(['consumers', 'credentials']);
+
 const pemStart = '---';
 
 /**
@@ -28,10 +33,12 @@ const pemStart = '---';
  * own initialization vector, in base64. Which fields, say `encrypt_fields` of the plugins' schemas.
  * https://apisix.apache.org/docs/apisix/plugin-develop/#encrypted-storage-fields
  */
-export function createFieldEncryption({ encryptFields, keyring, catalogue }: FieldEncryptionOptions): ValueCodec {
+export function createFieldEncryption(options: FieldEncryptionOptions): ValueCodec {
+  const { encryptFields, keyring, catalogue, onUnopened = () => {} } = options;
   const [first = ''] = keyring;
+  const decryptField: Change = (text) => decrypt(text, keyring, onUnopened);
   const encryptPem: Change = (text) => (text.startsWith(pemStart) ? encrypt(text, first) : text);
-  const decryptPem: Change = (text) => (text.startsWith(pemStart) ? text : decrypt(text, keyring));
+  const decryptPem: Change = (text) => (text.startsWith(pemStart) ? text : decryptField(text));
 
   function convert(kind: string, value: Value, changes: { fields: Change; pem: Change }): Value {
     let converted = value;
@@ -40,45 +47,18 @@ export function createFieldEncryption({ encryptFields, keyring, catalogue }: Fie
     if (!encryptFields || !isObject(plugins)) return converted;
     const entries = Object.entries(plugins).map(([name, conf]): [string, unknown] => [
       name,
-      fieldsOf(catalogue, name).reduce((changed, path) => changeAt(changed, path.split('.'), changes.fields), conf),
+      encryptedFields(catalogue.get(name), consumerKinds.has(kind) ? 'consumer' : 'route').reduce(
+        (changed, path) => changeAt(changed, path.split('.'), changes.fields),
+        conf,
+      ),
     ]);
     return { ...converted, plugins: Object.fromEntries(entries) };
   }
 
   return {
     encode: (kind, value) => convert(kind, value, { fields: (text) => encrypt(text, first), pem: encryptPem }),
-    decode: (kind, value) => convert(kind, value, { fields: (text) => decrypt(text, keyring), pem: decryptPem }),
+    decode: (kind, value) => convert(kind, value, { fields: decryptField, pem: decryptPem }),
   };
-}
-
-function fieldsOf(catalogue: PluginCatalogue, name: string): readonly string[] {
-  const fields = catalogue.get(name)?.schema['encrypt_fields'];
-  return Array.isArray(fields) ? fields.filter((field) => typeof field === 'string') : [];
-}
-
-/**
- * A copy in which the strings at a path are changed. A path goes through the items of lists; at its end may stand a string,
- * or a list or mapping of strings.
- */
-function changeAt<T>(value: T, path: readonly string[], change: Change): T {
-  return walk(value, path, change) as T;
-}
-
-function walk(value: unknown, path: readonly string[], change: Change): unknown {
-  const [step, ...rest] = path;
-  if (step === undefined) {
-    if (Array.isArray(value)) return value.map((item: unknown) => (typeof item === 'string' ? change(item) : item));
-    if (isObject(value)) return mapValues(value, (item) => (typeof item === 'string' ? change(item) : item));
-    return typeof value === 'string' ? change(value) : value;
-  }
-  if (Array.isArray(value)) return value.map((item) => walk(item, path, change));
-  if (!isObject(value) || !Object.hasOwn(value, step)) return value;
-  return mapValues(value, (item, key) => (key === step ? walk(item, rest, change) : item));
-}
-
-/** Entries, not assignments: a key may be called __proto__. */
-function mapValues(value: Value, map: (item: unknown, key: string) => unknown): Value {
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, map(item, key)]));
 }
 
 function encrypt(text: string, key: string): string {
@@ -87,7 +67,7 @@ function encrypt(text: string, key: string): string {
 }
 
 /** The text as it is when no key opens it: it was stored before encryption was switched on. */
-function decrypt(text: string, keyring: readonly string[]): string {
+function decrypt(text: string, keyring: readonly string[], onUnopened: () => void): string {
   const bytes = Buffer.from(text, 'base64');
   if (bytes.length === 0 || bytes.length % 16 !== 0 || bytes.toString('base64') !== text) return text;
   for (const key of keyring) {
@@ -100,6 +80,7 @@ function decrypt(text: string, keyring: readonly string[]): string {
       // Another key, or no ciphertext.
     }
   }
+  onUnopened();
   return text;
 }
 

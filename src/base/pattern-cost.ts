@@ -19,6 +19,22 @@ export function searchCost(source: string, textLength: number): number {
   return (textLength + 1) * new CostReader(source, textLength).disjunction().steps;
 }
 
+// At most some 10 ms. Below that patterns run as they are, without the thread that watches the clock.
+const affordableSteps = 4_000_000;
+
+/**
+ * Up to which length texts can be searched with all these expressions without watching the clock (docs/decisions/0012).
+ *
+ * @param sources - `RegExp.source` of each.
+ */
+export function affordableLength(sources: readonly string[]): number {
+  const isAffordable = (length: number): boolean =>
+    sources.reduce((sum, source) => sum + searchCost(source, length), 0) <= affordableSteps;
+  let affordable = 0;
+  for (let step = 2 ** 22; step >= 1; step /= 2) if (isAffordable(affordable + step)) affordable += step;
+  return affordable;
+}
+
 const groupStart = /\((?:\?(?:<?[=!]|<[^=!>][^>]*>|[a-z]*(?:-[a-z]*)?:))?/y;
 const lookaround = /^\(\?<?[=!]/;
 const escapeOrClass = /\\[upP]\{[^}]*\}|\\[^]|\[(?:\\[^]|[^\]\\])*\]/y;

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../../base/errors.ts';
-import type { PassiveOutcome } from '../../upstream/health/target-health.ts';
+import type { PassiveOutcome } from './target-health.ts';
 
 const failures: Readonly<Partial<Record<ErrorCode, PassiveOutcome['result']>>> = {
   UPSTREAM_DNS: 'tcp_failure',

@@ -1,0 +1,42 @@
+import type { EtcdClient } from './etcd-client.ts';
+import { type EtcdEntry, keyRange, toBase64, toEntry } from './etcd-keys.ts';
+
+/** Everything below a prefix at one moment. */
+interface EtcdRange {
+  readonly entries: readonly EtcdEntry[];
+  readonly revision: number;
+  /** Names the cluster; another one has another history. */
+  readonly clusterId: string;
+}
+
+/** Entries that one answer has at most: an answer must not become too large to be read as one string. */
+const pageSize = 2000;
+
+/** Reads all keys that begin with `prefix/`, in pages that are all of one moment. @throws EtcdError */
+export async function readRange(client: EtcdClient, prefix: string): Promise<EtcdRange> {
+  const { key: firstKey, range_end } = keyRange(prefix);
+  const entries: EtcdEntry[] = [];
+  let key = firstKey;
+  let revision = 0;
+  let clusterId = '';
+  for (let more = true; more;) {
+    const page = await client.call('kv/range', {
+      key,
+      range_end,
+      limit: String(pageSize),
+      ...(revision > 0 && { revision: String(revision) }),
+    });
+    const header = toObject(page['header']);
+    if (revision === 0) revision = Number(header['revision'] ?? 0);
+    clusterId = String(header['cluster_id']);
+    const kvs: unknown[] = Array.isArray(page['kvs']) ? page['kvs'] : [];
+    for (const kv of kvs) entries.push(toEntry(kv));
+    more = page['more'] === true;
+    key = toBase64(`${entries.at(-1)?.key}\0`);
+  }
+  return { entries, revision, clusterId };
+}
+
+function toObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}

@@ -1,0 +1,95 @@
+import { hopByHopNames, isForwarded, listedNames } from '../llm/header-rules.ts';
+import type { ResponseHead } from '../http/response-head.ts';
+import type { RequestContext } from '../pipeline/context.ts';
+
+/** How the upstream is told where the body ends. `none`: there is no body. */
+export type RequestFraming = number | 'chunked' | 'none';
+
+interface RequestFieldsOptions {
+  /** Value of the field Host. */
+  readonly host: string;
+  readonly framing: RequestFraming;
+  /** The request asks for a WebSocket. */
+  readonly upgrades: boolean;
+}
+
+/** Fields of requests that Weir writes itself. The expectation of a client was answered when its body was asked for. */
+const ownRequestFields: ReadonlySet<string> = new Set([
+  ...hopByHopNames,
+  'host',
+  'content-length',
+  'expect',
+  'x-real-ip',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-port',
+]);
+
+/** Fields of answers that Weir writes itself. */
+const ownResponseFields: ReadonlySet<string> = new Set([...hopByHopNames, 'content-length', 'server']);
+
+/**
+ * The header section of a request to an upstream, with the empty line at its end: what the client sent and plugins
+ * changed, without the fields of the client's connection, and with those that say who asks:
+ *
+ * - `X-Real-IP`: the client's address.
+ * - `X-Forwarded-For`: what came, and the client's address behind it.
+ * - `X-Forwarded-Proto`, `-Host`, `-Port`: how the client reached the gateway. Its own are dropped: anybody could send
+ *   them. What a plugin has set stays.
+ *
+ * @returns Field lines; to be written as latin1.
+ */
+export function requestFieldLines(ctx: RequestContext, { host, framing, upgrades }: RequestFieldsOptions): string {
+  const sent = ctx.exchange.head.fields;
+  const { flat } = ctx.fields;
+  const listed = listedNames(sent.getCombined('connection'));
+  let lines = `host: ${host}\r\n`;
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i] ?? '';
+    const value = flat[i + 1] ?? '';
+    // A client must not be able to strip what a plugin has set, such as the name of a consumer.
+    const isListed = listed.length > 0 && listed.includes(name) && sent.get(name) === value;
+    if (!isListed && isForwarded(name, none, ownRequestFields)) lines += `${name}: ${value}\r\n`;
+  }
+  const forwardedFor = ctx.header('x-forwarded-for');
+  const { remoteAddress } = ctx;
+  lines += `x-real-ip: ${remoteAddress}\r\n`;
+  lines += `x-forwarded-for: ${forwardedFor === undefined ? remoteAddress : `${forwardedFor}, ${remoteAddress}`}\r\n`;
+  lines += `x-forwarded-proto: ${setByPlugin(ctx, 'x-forwarded-proto') ?? ctx.scheme}\r\n`;
+  lines += `x-forwarded-host: ${setByPlugin(ctx, 'x-forwarded-host') ?? ctx.host}\r\n`;
+  lines += `x-forwarded-port: ${setByPlugin(ctx, 'x-forwarded-port') ?? ctx.serverPort}\r\n`;
+  if (upgrades) lines += 'upgrade: websocket\r\nconnection: upgrade\r\n';
+  if (framing === 'chunked') lines += 'transfer-encoding: chunked\r\n';
+  else if (framing !== 'none') lines += `content-length: ${framing}\r\n`;
+  return `${lines}\r\n`;
+}
+
+/** The fields of an answer that the client gets: all but those of the upstream's connection, and `Server`. */
+export function responseFields({ fields, status }: ResponseHead): string[] {
+  const { flat } = fields;
+  const listed = listedNames(fields.getCombined('connection'));
+  const forwarded: string[] = [];
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i] ?? '';
+    if (isForwarded(name, listed, ownResponseFields)) forwarded.push(name, flat[i + 1] ?? '');
+  }
+  if (status === 101) forwarded.push('Upgrade', 'websocket', 'Connection', 'Upgrade');
+  return forwarded;
+}
+
+/** True for a request that asks to go on as a WebSocket (RFC 6455, section 4.1). */
+export function asksForWebSocket({ exchange: { head } }: RequestContext): boolean {
+  if (head.method !== 'GET' || head.minorVersion !== 1) return false;
+  const upgrade = head.fields.getCombined('upgrade')?.toLowerCase();
+  return upgrade === 'websocket' && listedNames(head.fields.getCombined('connection')).includes('upgrade');
+}
+
+const none: readonly string[] = [];
+
+function setByPlugin(ctx: RequestContext, name: string): string | undefined {
+  const { head } = ctx.exchange;
+  if (ctx.fields === head.fields) return undefined;
+  const value = ctx.fields.get(name);
+  return value === head.fields.get(name) ? undefined : value;
+}

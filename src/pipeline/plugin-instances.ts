@@ -1,0 +1,136 @@
+import { withFields } from '../base/log.ts';
+import { pluginMetaOf, type PluginMeta } from '../config/plugin-meta.ts';
+import type { StoredResource } from '../config/store/store.ts';
+import { compileVars } from '../router/expression.ts';
+import type { RequestContext } from './context.ts';
+import type { Plugin, PluginEnv, PluginHooks, Step, StepResult } from './define-plugin.ts';
+import type { PluginLayer } from './plugin-layer.ts';
+import { jsonReply, textReply, type Reply } from './reply.ts';
+import { createHooks, type SecretSource } from './secret-hooks.ts';
+
+/** A plugin as one resource configures it, ready to run. */
+export interface PluginInstance {
+  readonly plugin: Plugin;
+  readonly conf: unknown;
+  /** That of the plugin, or of its `_meta`. */
+  readonly priority: number;
+  readonly hooks: PluginHooks;
+  /** Its `_meta.filter` reads the body. */
+  readonly needsBody: boolean;
+}
+
+/** What the loggers around a plugin mean for it. */
+export interface LoggerNeeds {
+  /** They write the entries about LLM calls, not the log of LLM calls. */
+  readonly takeEntries: boolean;
+  readonly printResponseText: boolean;
+}
+
+/** What plugins may use, but for what depends on the place where they are configured. */
+export type SharedEnv = Omit<PluginEnv, 'owner' | 'metadata'>;
+
+interface InstancesOptions {
+  readonly env: SharedEnv;
+  /** Outlives what is made here, so that a reload fetches no secret anew. */
+  readonly secrets: SecretSource;
+}
+
+/**
+ * Makes each configured plugin once and keeps it for as long as its resource stays the same: all routes of a service share
+ * what the service configures, with its connections, turns and queues; so do all routes that a consumer calls.
+ */
+export class PluginInstances {
+  readonly #options: InstancesOptions;
+  #made = new WeakMap<PluginLayer, Map<string, PluginInstance>>();
+  #metadata: ReadonlyMap<string, StoredResource> = new Map();
+
+  constructor(options: InstancesOptions) {
+    this.#options = options;
+  }
+
+  /** Takes the resources `plugin_metadata`, by plugin. What was made with others is made anew. */
+  setMetadata(resources: ReadonlyMap<string, StoredResource>): void {
+    this.#metadata = resources;
+    this.#made = new WeakMap();
+  }
+
+  /** @throws Error when the plugin cannot be made of its configuration. */
+  get(plugin: Plugin, layer: PluginLayer, needs: LoggerNeeds): PluginInstance {
+    let ofLayer = this.#made.get(layer);
+    if (ofLayer === undefined) {
+      ofLayer = new Map();
+      this.#made.set(layer, ofLayer);
+    }
+    const key = `${plugin.name} ${needs.takeEntries} ${needs.printResponseText}`;
+    let instance = ofLayer.get(key);
+    if (instance === undefined) {
+      instance = this.#create(plugin, layer, needs);
+      ofLayer.set(key, instance);
+    }
+    return instance;
+  }
+
+  #create(plugin: Plugin, { owner, plugins }: PluginLayer, needs: LoggerNeeds): PluginInstance {
+    const { env: shared, secrets } = this.#options;
+    const conf = plugins[plugin.name];
+    const env: PluginEnv = {
+      ...shared,
+      owner,
+      metadata: plugin.metadata?.withDefaults(this.#metadata.get(plugin.name)?.value ?? {}) ?? {},
+      configurationLog: withFields(shared.configurationLog, ownerField(owner)),
+      llmLog: needs.takeEntries ? null : shared.llmLog,
+      logsResponseText: shared.logsResponseText || needs.printResponseText,
+    };
+    const meta = pluginMetaOf(conf);
+    const filter = meta.filter === undefined ? null : compileVars(meta.filter);
+    return {
+      plugin,
+      conf,
+      priority: meta.priority ?? plugin.priority,
+      hooks: withMeta(createHooks(plugin, conf, env, secrets), meta, filter),
+      needsBody: filter?.needsBody ?? false,
+    };
+  }
+}
+
+/** `routes/1` as a field of a log: `route_id`. */
+function ownerField(owner: string): Readonly<Record<string, string>> {
+  const slash = owner.indexOf('/');
+  return { [`${owner.slice(0, slash - 1)}_id`]: owner.slice(slash + 1) };
+}
+
+type Filter = { matches(ctx: RequestContext): boolean } | null;
+
+function withMeta(hooks: PluginHooks, meta: PluginMeta, filter: Filter): PluginHooks {
+  const { rewrite, access, headerFilter, log } = hooks;
+  const replacement = meta.error_response;
+  const adapt = (step: Step): Step =>
+    filtered(replacement === undefined ? step : withErrorResponse(step, replacement), filter);
+  return {
+    ...(rewrite && { rewrite: adapt(rewrite) }),
+    ...(access && { access: adapt(access) }),
+    ...(headerFilter && {
+      headerFilter:
+        filter === null ? headerFilter : (ctx, answer) => (filter.matches(ctx) ? headerFilter(ctx, answer) : undefined),
+    }),
+    ...(log && { log: filter === null ? log : (ctx) => (filter.matches(ctx) ? log(ctx) : undefined) }),
+  };
+}
+
+function filtered(step: Step, filter: Filter): Step {
+  return filter === null ? step : (ctx) => (filter.matches(ctx) ? step(ctx) : undefined);
+}
+
+/** `_meta.error_response`: what the plugin answers with a status of 400 or more keeps its status and gets this body. */
+function withErrorResponse(step: Step, replacement: string | object): Step {
+  const replace = (reply: Reply | undefined): Reply | undefined => {
+    if (reply === undefined || reply.status < 400) return reply;
+    return typeof replacement === 'string'
+      ? textReply(reply.status, replacement)
+      : jsonReply(reply.status, replacement);
+  };
+  return (ctx) => {
+    const result: StepResult = step(ctx);
+    return result instanceof Promise ? result.then(replace) : replace(result);
+  };
+}
