@@ -21,7 +21,8 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   HTTP_VERSION_UNSUPPORTED: 'The request line says neither HTTP/1.1 nor HTTP/1.0.',
   ROUTE_NOT_FOUND: 'No route takes this host, path, method and so on.',
   UNAUTHORIZED: 'An authentication plugin has not recognized the consumer; the answer says what it missed.',
-  CONSUMER_NOT_ALLOWED: 'The consumer may not use this route, by `consumer-restriction`. The status is its `rejected_code`.',
+  CONSUMER_NOT_ALLOWED:
+    'The consumer may not use this route, by `consumer-restriction`. The status is its `rejected_code`.',
   CONSUMER_GROUP_MISSING:
     'The group of the consumer was deleted with `force`: what it would limit is not known, so nothing is let through.',
   LLM_CONTENT_TYPE: 'A `Content-Type` that does not begin with `application/json`.',

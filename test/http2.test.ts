@@ -231,7 +231,16 @@ test('a stream of events arrives event by event', async (t) => {
   await using server = await startHttp2(
     handlerOf((exchange) => {
       exchanges.push(exchange);
-      exchange.begin(200, ['Content-Type', 'text/event-stream', 'Connection', 'keep-alive', 'Keep-Alive', '5']);
+      exchange.begin(200, [
+        'Content-Type',
+        'text/event-stream',
+        'Connection',
+        'keep-alive',
+        'TE',
+        'gzip',
+        'Upgrade',
+        'x',
+      ]);
     }),
   );
   const stream = openSession(t, server.port).request({ ':path': '/' });

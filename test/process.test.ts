@@ -179,6 +179,7 @@ deployment:
   admin:
     admin_key: [{ name: admin, key: secret-one, role: admin }]
     admin_listen: { ip: 127.0.0.1, port: ${options.adminPort ?? 0} }
+plugin_attr: { prometheus: { enable_export_server: false } }
 ${options.rest ?? ''}`;
 }
 

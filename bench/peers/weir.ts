@@ -62,6 +62,7 @@ async function startWeir(rig: Rig, variant: Variant, place: { folder: string; po
 function configurationOf(variant: Variant, port: number, adminPort: number): string {
   return JSON.stringify({
     apisix: { node_listen: [{ ip: '127.0.0.1', port }], enable_control: false },
+    plugin_attr: { prometheus: { enable_export_server: false } },
     nginx_config: {
       worker_processes: variant.workers,
       http: {

@@ -15,6 +15,11 @@ apisix:
   control:
     port: 0                   # any free one
 
+plugin_attr:
+  prometheus:
+    export_addr:
+      port: 0
+
 nginx_config:
   http:
     access_log_format: '$remote_addr - $remote_user [$time_local] $http_host "$request_line" $status $body_bytes_sent $request_time "$http_referer" "$http_user_agent" $upstream_addr $upstream_status $apisix_upstream_response_time "$upstream_scheme://$upstream_host$upstream_uri" "$apisix_request_id" "$request_type" "$llm_time_to_first_token" "$llm_model" "$request_llm_model" "$llm_prompt_tokens" "$llm_completion_tokens"'

@@ -1,5 +1,5 @@
 /** How often something may happen: so many times at once, and so many in a second on the whole. */
-export interface FloodLimit {
+interface FloodLimit {
   readonly burst: number;
   readonly perSecond: number;
 }

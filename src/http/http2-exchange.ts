@@ -1,16 +1,8 @@
 import { Exchange } from './exchange.ts';
+import { connectionFields } from './http2-head.ts';
 import type { RequestHead } from './request-head.ts';
 import { dateValue, hasDate } from './response-text.ts';
 import type { Http2Stream } from './http2-stream.ts';
-
-/** Of HTTP/1.1's connections: an answer in HTTP/2 must not have them (RFC 9113, section 8.2.2). */
-const connectionFields: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 interface Http2ExchangeOptions {
   readonly requestNumber: number;

@@ -5,12 +5,13 @@ import { Fields } from './fields.ts';
 import { maxHeadBytes, maxRequestLineBytes } from './head-boundary.ts';
 import { isAuthority, knownMethods, withoutPort, type RequestHead } from './request-head.ts';
 
-/** Fields about a connection: HTTP/2 has none (RFC 9113, section 8.2.2). */
-const connectionFields: ReadonlySet<string> = new Set([
+/** Fields about a connection: HTTP/2 has none (RFC 9113, section 8.2.2). Only a request may have `te`, as `te: trailers`. */
+export const connectionFields: ReadonlySet<string> = new Set([
   'connection',
   'http2-settings',
   'keep-alive',
   'proxy-connection',
+  'te',
   'transfer-encoding',
   'upgrade',
 ]);
@@ -126,7 +127,7 @@ function checkName(name: string, value: string): void {
   if (name === '' || !everyByte(name, isTokenByte) || name !== name.toLowerCase()) {
     throw new WeirError('BAD_REQUEST', ['invalid field name']);
   }
-  if (connectionFields.has(name) || (name === 'te' && value.toLowerCase() !== 'trailers')) {
+  if (connectionFields.has(name) && !(name === 'te' && value.toLowerCase() === 'trailers')) {
     throw new WeirError('BAD_REQUEST', ['a field about the connection']);
   }
 }

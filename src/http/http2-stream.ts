@@ -77,21 +77,24 @@ export class Http2Stream implements ExchangeConnection, Expirable {
   }
 
   sendContinue(): void {
-    if (!this.#stream.destroyed) this.#stream.additionalHeaders({ ':status': 100 });
+    if (this.#isOpen) this.#stream.additionalHeaders({ ':status': 100 });
   }
 
   /** @param isAll - No body follows. */
   respond(head: readonly string[], isAll: boolean): void {
-    const stream = this.#stream;
-    if (stream.destroyed || stream.closed) return;
-    stream.respond(head, { endStream: isAll });
+    if (!this.#isOpen) return;
+    try {
+      this.#stream.respond(head, { endStream: isAll });
+    } catch {
+      // A field that Node does not send. Nobody would answer any more.
+      this.destroy();
+    }
   }
 
   /** @param bytes - Must stay as they are. @returns False when the stream holds enough. */
   write(bytes: Buffer): boolean {
-    const stream = this.#stream;
-    if (stream.destroyed || stream.closed) return true;
-    const more = stream.write(bytes);
+    if (!this.#isOpen) return true;
+    const more = this.#stream.write(bytes);
     if (!more) this.#watchSending();
     return more;
   }
@@ -100,7 +103,7 @@ export class Http2Stream implements ExchangeConnection, Expirable {
     const stream = this.#stream;
     this.#exchange = null;
     this.deadline = 0;
-    if (stream.destroyed || stream.closed) return;
+    if (!this.#isOpen) return;
     // Nothing was ever answered: the client must not take that for an empty answer.
     if (!stream.headersSent) return this.destroy();
     // A client that still sends a body which nobody reads is told to stop (RFC 9113, section 8.1). In the next turn:
@@ -115,6 +118,10 @@ export class Http2Stream implements ExchangeConnection, Expirable {
   destroy(): void {
     // Not `close`, which would send the end of the body before the reset: clients would take the answer for complete.
     this.#stream.destroy(cutOff);
+  }
+
+  get #isOpen(): boolean {
+    return !this.#stream.destroyed && !this.#stream.closed;
   }
 
   // ---- events -------------------------------------------------------------------------------------------------------

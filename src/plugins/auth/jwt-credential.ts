@@ -3,18 +3,7 @@ import { isSecretReference } from '../../config/secret-reference.ts';
 import type { Infer } from '../../schema/infer.ts';
 
 const symmetric = ['HS256', 'HS384', 'HS512'] as const;
-const asymmetric = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-] as const;
+const asymmetric = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
 
 /** What a consumer or credential has under `jwt-auth`. */
 export const jwtCredentialSchema = {

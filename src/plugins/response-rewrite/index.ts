@@ -28,6 +28,8 @@ export const responseRewrite = definePlugin({
       conf.filters === undefined ? null : compileBodyFilters(conf.filters, (reason) => warn(env, reason));
     return {
       headerFilter(ctx, answer) {
+        // What follows is no HTTP.
+        if (answer.status === 101) return;
         if (condition !== null && !condition.matches(ctx)) return;
         if (status_code !== undefined) answer.status = status_code;
         if (body !== null) {
