@@ -15,8 +15,8 @@ export interface ExchangeConnection {
   readonly closing: boolean;
   /** Appends to the socket; false when it holds enough (wait for {@link Exchange.onDrain}). */
   send(data: string | Buffer): boolean;
-  cork(): void;
-  uncork(): void;
+  /** The same for large pieces, which leave in one system call; empty ones are left out. */
+  sendAll(pieces: readonly (string | Buffer)[]): boolean;
   /** Lets the rest of the request body come in. */
   resumeBody(): void;
   /** The answer is complete. */
@@ -286,13 +286,7 @@ export class Exchange {
     this.bytesSent += prefix.length + bytes.length + suffix.length;
     if (bytes.length > joinLimitBytes) {
       const kept = owned ? bytes : Buffer.from(bytes);
-      if (prefix === '' && suffix === '') return this.connection.send(kept);
-      this.connection.cork();
-      if (prefix !== '') this.connection.send(prefix);
-      let more = this.connection.send(kept);
-      if (suffix !== '') more = this.connection.send(suffix);
-      this.connection.uncork();
-      return more;
+      return this.connection.sendAll([prefix, kept, suffix]);
     }
     const joined = Buffer.allocUnsafe(prefix.length + bytes.length + suffix.length);
     if (prefix !== '') joined.write(prefix, 0, 'latin1');

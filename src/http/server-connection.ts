@@ -8,6 +8,7 @@ import { Exchange, type ExchangeConnection } from './exchange.ts';
 import { Fields } from './fields.ts';
 import { diagnoseUnfinishedHead, findHeadEnd, maxHeadBytes, maxRequestLineBytes } from './head-boundary.ts';
 import { parseRequestHead, type RequestHead } from './request-head.ts';
+import { Outbox } from './outbox.ts';
 import { readShared } from './shared-reads.ts';
 
 export interface ServerTimeouts {
@@ -66,6 +67,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
   closing = false;
 
   #socket: Socket;
+  #outbox: Outbox;
   #options: ServerConnectionOptions;
   #waiting: Buffer = nothing;
   #exchange: Exchange | null = null;
@@ -80,6 +82,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
   constructor(accepted: Socket, serial: number, options: ServerConnectionOptions) {
     const socket = readShared(accepted, (bytes) => this.#onData(bytes));
     this.#socket = socket;
+    this.#outbox = new Outbox(socket, () => this.#holdUntilSent());
     this.#options = options;
     this.serial = serial;
     this.serverLine = options.serverLine;
@@ -107,6 +110,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
   closeGracefully(): void {
     this.closing = true;
     if (this.#exchange !== null || this.#lingering) return;
+    this.#outbox.flush();
     // The last answer may still be on its way to a slow client.
     if (this.#socket.writableLength > 0) this.#closeAfterAnswer();
     else this.#socket.destroy();
@@ -117,23 +121,19 @@ export class ServerConnection implements ExchangeConnection, Expirable {
     this.closing = true;
     const exchange = this.#exchange;
     if (exchange?.onCut) exchange.onCut();
-    else if (!this.#lingering) this.#socket.destroy();
+    else if (!this.#lingering) this.destroy();
   }
 
   // ---- ExchangeConnection -------------------------------------------------------------------------------------------
 
   send(data: string | Buffer): boolean {
-    const more = typeof data === 'string' ? this.#socket.write(data, 'latin1') : this.#socket.write(data);
-    if (!more && !this.#stalled) this.#holdUntilSent();
-    return more;
+    this.#outbox.add(data);
+    return !this.#stalled;
   }
 
-  cork(): void {
-    this.#socket.cork();
-  }
-
-  uncork(): void {
-    this.#socket.uncork();
+  sendAll(pieces: readonly (string | Buffer)[]): boolean {
+    this.#outbox.addAll(pieces);
+    return !this.#stalled;
   }
 
   resumeBody(): void {
@@ -150,6 +150,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
   }
 
   destroy(): void {
+    this.#outbox.flush();
     this.#socket.destroy();
   }
 
@@ -318,6 +319,7 @@ export class ServerConnection implements ExchangeConnection, Expirable {
     this.#lingering = true;
     this.#waiting = nothing;
     this.deadline = 0;
+    this.#outbox.flush();
     if (this.#socket.writableLength === 0) this.#socket.resume();
     else this.#holdUntilSent();
     // Counted from when the answer has left: a slow client may still be taking it.

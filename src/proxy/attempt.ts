@@ -44,7 +44,6 @@ export class Attempt implements ResponseHandler {
   #piece: Buffer | null = null;
   #whole: Buffer[] = [];
   #loosePieces = 0;
-  #corked = false;
   #held: Buffer[] = [];
   #flushTimer: NodeJS.Timeout | null = null;
   #maxBytes = Infinity;
@@ -98,14 +97,13 @@ export class Attempt implements ResponseHandler {
     if (this.record.bytes > this.#maxBytes) return this.#giveUp(new WeirError('UPSTREAM_RESPONSE_TOO_LARGE'));
     const piece = this.#gear === 'stream' && this.#reception !== null ? this.#reception.onChunk(bytes) : bytes;
     if (piece.length === 0) return;
-    if (this.#piece !== null) this.#putAway(this.#piece, true);
+    if (this.#piece !== null) this.#putAway(this.#piece);
     this.#piece = piece;
   }
 
   onReadEnd(): void {
-    if (this.#piece !== null) this.#putAway(this.#piece, false);
+    if (this.#piece !== null) this.#putAway(this.#piece);
     this.#piece = null;
-    this.#uncork();
   }
 
   onEnd(): void {
@@ -142,7 +140,6 @@ export class Attempt implements ResponseHandler {
       this.#flushHeld();
       this.#begin(reception);
       exchange.end(ending.body.length === 0 ? last : Buffer.concat([last, ending.body]));
-      this.#uncork();
     }
     this.#settle(null);
   }
@@ -187,8 +184,7 @@ export class Attempt implements ResponseHandler {
     return this.record.bytes === 0 && this.#status === 200 && this.#outgoing.wire.method !== 'HEAD';
   }
 
-  /** @param moreFollows - More pieces of the same read: they leave in one write. */
-  #putAway(bytes: Buffer, moreFollows: boolean): void {
+  #putAway(bytes: Buffer): void {
     const intervalMs = this.#reception?.flushIntervalMs ?? 0;
     if (this.#gear === 'whole' || this.#gear === 'held') {
       this.#whole.push(Buffer.from(bytes));
@@ -202,10 +198,6 @@ export class Attempt implements ResponseHandler {
       this.#held.push(Buffer.from(bytes));
       this.#flushTimer ??= setTimeout(() => this.#flushHeld(), intervalMs);
     } else {
-      if (moreFollows && !this.#corked) {
-        this.#corked = true;
-        this.#ctx.exchange.connection.cork();
-      }
       this.#relay(bytes);
     }
   }
@@ -213,12 +205,6 @@ export class Attempt implements ResponseHandler {
   #relay(bytes: Buffer): void {
     if (this.#reception !== null) this.#begin(this.#reception);
     if (!this.#ctx.exchange.write(bytes)) this.#call?.pause();
-  }
-
-  #uncork(): void {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#ctx.exchange.connection.uncork();
   }
 
   #begin(reception: Reception): void {

@@ -4,9 +4,10 @@ import type { Exchange } from '../http/exchange.ts';
 import type { ExchangeHandler } from '../http/server-connection.ts';
 import { BodyCapture } from '../pipeline/body-capture.ts';
 import { RequestContext } from '../pipeline/context.ts';
+import type { Step } from '../pipeline/define-plugin.ts';
 import { refusal, type Reply } from '../pipeline/reply.ts';
 import { runSteps } from '../pipeline/run.ts';
-import type { AttemptFailure, Target } from '../pipeline/target.ts';
+import type { AttemptFailure } from '../pipeline/target.ts';
 import { normalizePath } from '../router/normalize-path.ts';
 import type { CompiledRoute, Snapshot } from '../snapshot/snapshot.ts';
 import { Attempt, type AttemptParts } from './attempt.ts';
@@ -56,27 +57,34 @@ async function handle(exchange: Exchange, gateway: Gateway): Promise<void> {
   logRequest(ctx, route, gateway);
 }
 
-/** rewrite -> access -> target. A Reply comes from whoever stopped the request; undefined: the target has answered. */
-async function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway): Promise<Reply | undefined> {
+type Served = Reply | undefined | Promise<Reply | undefined>;
+
+/**
+ * rewrite -> access -> target. A Reply comes from whoever stopped the request; undefined: the target has answered. Not
+ * `async`: what is here already is not waited for, because each wait is a promise and a turn of the queue.
+ */
+function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway): Served {
   const { pipeline } = route;
   ctx.route = route;
   if (pipeline.responseCaptureBytes > 0) {
     ctx.responseCapture = new BodyCapture(pipeline.responseCaptureBytes);
     ctx.exchange.onBodySent = ctx.responseCapture.add;
   }
-  if (pipeline.needsBody && ctx.body === null) await ctx.readBody(gateway.maxPostArgsBytes);
+  const body = pipeline.needsBody && ctx.body === null ? ctx.readBody(gateway.maxPostArgsBytes) : null;
+  if (body instanceof Promise) return body.then(() => runPipeline(ctx, pipeline.steps, gateway));
+  return runPipeline(ctx, pipeline.steps, gateway);
+}
 
-  // Awaiting what is here already would cost a promise and a turn of the queue each time.
-  const stepped = runSteps(pipeline.steps, ctx);
-  const early = stepped instanceof Promise ? await stepped : stepped;
-  if (early !== undefined) return early;
-
-  if (ctx.target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
-  return callTarget(ctx, ctx.target, gateway.log);
+function runPipeline(ctx: RequestContext, steps: readonly Step[], gateway: Gateway): Served {
+  const early = runSteps(steps, ctx);
+  if (early instanceof Promise) return early.then((reply) => reply ?? callTarget(ctx, gateway.log));
+  return early ?? callTarget(ctx, gateway.log);
 }
 
 /** Makes attempts until one has answered the client (undefined), or the target knows no other. */
-async function callTarget(ctx: RequestContext, target: Target, log: Log): Promise<Reply | undefined> {
+async function callTarget(ctx: RequestContext, log: Log): Promise<Reply | undefined> {
+  const { target } = ctx;
+  if (target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
   for (;;) {
     const prepared = target.prepare(ctx);
     const outgoing = prepared instanceof Promise ? await prepared : prepared;

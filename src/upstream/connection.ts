@@ -5,6 +5,7 @@ import { frameResponseBody, type BodyFraming } from '../http/body-framing.ts';
 import type { Deadlines, Expirable } from '../http/deadlines.ts';
 import { findHeadEnd, maxHeadBytes } from '../http/head-boundary.ts';
 import { parseResponseHead, type ResponseHead } from '../http/response-head.ts';
+import { Outbox } from '../http/outbox.ts';
 import { readShared } from '../http/shared-reads.ts';
 import type { AddressHealth } from './health/target-health.ts';
 
@@ -66,6 +67,7 @@ export class UpstreamConnection implements Expirable {
   requestCount = 0;
 
   #socket: Socket;
+  #outbox: Outbox;
   #owner: ConnectionOwner;
   #deadlines: Deadlines;
 
@@ -86,6 +88,7 @@ export class UpstreamConnection implements Expirable {
   constructor(connected: Socket, options: { address: string; owner: ConnectionOwner; deadlines: Deadlines }) {
     const socket = readShared(connected, (bytes) => this.#onData(bytes));
     this.#socket = socket;
+    this.#outbox = new Outbox(socket, () => this.#onFull());
     this.#owner = options.owner;
     this.#deadlines = options.deadlines;
     this.address = options.address;
@@ -131,10 +134,8 @@ export class UpstreamConnection implements Expirable {
     this.#answerStarted = false;
     this.#reusable = false;
     this.#sentAt = performance.now();
-    this.#sending = !this.#write(request);
-    // While bytes wait to be sent the socket's own timeout counts; the deadline of an idle connection must not stay.
-    this.deadline = this.#sending ? 0 : this.#deadlines.now() + timeoutMs;
-    if (this.#sending) this.#socket.setTimeout(timeoutMs);
+    this.deadline = this.#deadlines.now() + timeoutMs;
+    this.#write(request);
   }
 
   /** Idle for at most this long from now on. */
@@ -165,20 +166,24 @@ export class UpstreamConnection implements Expirable {
     this.#fail(new WeirError('UPSTREAM_READ_TIMEOUT', [`${this.address} sent nothing for ${this.#timeoutMs} ms`]));
   }
 
-  #write(request: WireRequest): boolean {
-    const { head, body } = request;
-    if (body.length === 0) return this.#socket.write(head, 'latin1');
-    if (body.length <= joinLimitBytes) {
+  #write({ head, body }: WireRequest): void {
+    if (body.length === 0) {
+      this.#outbox.add(head);
+    } else if (body.length <= joinLimitBytes) {
       const joined = Buffer.allocUnsafe(head.length + body.length);
       joined.write(head, 0, 'latin1');
       joined.set(body, head.length);
-      return this.#socket.write(joined);
+      this.#outbox.add(joined);
+    } else {
+      this.#outbox.addAll([head, body]);
     }
-    this.#socket.cork();
-    this.#socket.write(head, 'latin1');
-    const flushed = this.#socket.write(body);
-    this.#socket.uncork();
-    return flushed;
+  }
+
+  /** While bytes wait to be sent the socket's own timeout counts, which sees partial progress. */
+  #onFull(): void {
+    this.#sending = true;
+    this.deadline = 0;
+    this.#socket.setTimeout(this.#timeoutMs);
   }
 
   #onDrain(): void {
