@@ -8,7 +8,8 @@ const maxBytes = 64 * 1024;
 const lonelyTurns = 4;
 const directWrites = 16;
 
-const waiting: Outbox[] = [];
+const waiting: (Outbox | null)[] = Array.from({ length: maxWaiting }, () => null);
+let waitingCount = 0;
 let addedInTurn = 0;
 let lonelyInRow = 0;
 let directLeft = 0;
@@ -40,7 +41,7 @@ export class Outbox {
     }
     this.#keep(data);
     if (this.#size > maxBytes) this.flush();
-    else if (waiting.length >= maxWaiting) flushAll();
+    else if (waitingCount === maxWaiting) flushAll();
   }
 
   /** Pieces that are too large to be joined and should leave in one system call. */
@@ -75,7 +76,7 @@ export class Outbox {
       return;
     }
     this.#first = data;
-    waiting.push(this);
+    waiting[waitingCount++] = this;
     if (++addedInTurn === 1) setImmediate(endTurn);
   }
 
@@ -93,6 +94,11 @@ function endTurn(): void {
 }
 
 function flushAll(): void {
-  // Who is told that a socket is full may add to another one.
-  for (const outbox of waiting.splice(0)) outbox.flush();
+  // Who is told that a socket is full may add to another one, which then stands behind.
+  for (let i = 0; i < waitingCount; i++) {
+    const outbox = waiting[i];
+    waiting[i] = null;
+    outbox?.flush();
+  }
+  waitingCount = 0;
 }
