@@ -314,6 +314,23 @@ describe('limit-req', () => {
     assert.equal(stage.provider.requests.length, served);
   });
 
+  test('a request that is delayed when the gateway ends is told so', async () => {
+    await using own = await startStage({ config: { weir: { shutdown_timeout: '100ms' } } });
+    const limit = { rate: 0.01, burst: 1, key: 'remote_addr', rejected_code: 429 };
+    const url = await route({ 'limit-req': limit }, own);
+    await ask(url);
+    const both = [ask(url), ask(url)];
+    // As soon as one is refused, the other one is delayed.
+    assert.equal((await Promise.race(both)).status, 429);
+    const ended = own.gateway.stop('SIGTERM');
+    const delayed = (await Promise.all(both)).filter(({ status }) => status !== 429);
+    assert.deepEqual(
+      delayed.map(({ status, json }) => [status, json]),
+      [[503, { error_msg: 'the gateway was stopped before the answer was complete' }]],
+    );
+    assert.equal(await ended, 0);
+  });
+
   test('is exact across the workers of one gateway', async () => {
     const url = await route({ 'limit-req': { rate: 0.01, burst: 9, key: 'remote_addr', nodelay: true } });
     const answers = await Promise.all(Array.from({ length: 40 }, () => ask(url)));

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Log } from '../base/log.ts';
 import { longestTimerMs } from '../base/longest-timer.ts';
 import { pluginMetaOf } from '../config/plugin-meta.ts';
@@ -12,12 +10,11 @@ import type { Plugin } from '../pipeline/define-plugin.ts';
 import { SecretCache } from '../pipeline/secret-cache.ts';
 import type { NamedCells } from '../shared-memory/named-cells.ts';
 import { parseConnectTo } from '../upstream/connect-to.ts';
-import { createConnector } from '../upstream/connector.ts';
 import type { Schedule } from '../upstream/health/address-monitor.ts';
 import type { HealthCheck } from '../upstream/health/health-check.ts';
 import { InstanceMonitor, type ProbeNetwork, type ResourceHealth } from '../upstream/health/instance-monitor.ts';
 import type { HealthReport } from '../upstream/health/shared-health.ts';
-import { createResolver } from '../upstream/resolver.ts';
+import { createNetwork } from '../upstream/network.ts';
 
 interface HealthMonitorOptions {
   readonly findPlugin: (enabled: readonly string[] | undefined) => (name: string) => Plugin | undefined;
@@ -179,21 +176,11 @@ export class HealthMonitor {
     }
   }
 
-  #createNetwork({ apisix: { ssl, dns_resolver_valid }, weir }: GatewayConfig): ProbeNetwork {
+  #createNetwork(config: GatewayConfig): ProbeNetwork {
     const { log, prefix } = this.#options;
-    const resolver = createResolver({
-      log,
-      ...(dns_resolver_valid !== undefined && { ttlMs: dns_resolver_valid * 1000 }),
-    });
-    const connector = createConnector({
-      resolver,
-      connectTo: new Map(),
-      ...(ssl.ssl_trusted_certificate !== 'system' && {
-        trustedCa: readFileSync(resolve(prefix, ssl.ssl_trusted_certificate), 'utf8'),
-      }),
-      log,
-    });
-    const destinations = parseConnectTo(new Map(Object.entries(weir.connect_to)));
+    // Without `connect_to`: probes go to addresses, which it has been applied to before.
+    const { resolver, connector } = createNetwork(config, { prefix, connectTo: {}, log });
+    const destinations = parseConnectTo(new Map(Object.entries(config.weir.connect_to)));
     return { resolver, destinations, connector, deadlines: this.#deadlines };
   }
 }

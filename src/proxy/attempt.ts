@@ -1,5 +1,6 @@
 import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { RepeatedLog } from '../base/repeated-log.ts';
 import type { ResponseHead } from '../http/response-head.ts';
 import type { AttemptRecord, RequestContext } from '../pipeline/context.ts';
 import type { Reply } from '../pipeline/reply.ts';
@@ -17,8 +18,10 @@ const nothing = Buffer.alloc(0);
 export interface AttemptParts {
   readonly target: Target;
   readonly outgoing: OutgoingRequest;
-  /** For what goes wrong with the upstream. */
+  /** For faults of the gateway. */
   readonly log: Log;
+  /** For what goes wrong with the upstream. */
+  readonly failureLog: RepeatedLog;
 }
 
 /**
@@ -32,6 +35,7 @@ export class Attempt implements ResponseHandler {
   #target: Target;
   #outgoing: OutgoingRequest;
   #log: Log;
+  #failureLog: RepeatedLog;
   // What went wrong with the upstream, also when the client already had a part of the answer by then.
   #failure: WeirError | null = null;
   #startedAt = performance.now();
@@ -50,11 +54,12 @@ export class Attempt implements ResponseHandler {
   #durationTimer: NodeJS.Timeout | null = null;
   #resolve: (failure: AttemptFailure | null) => void = () => {};
 
-  constructor(ctx: RequestContext, { target, outgoing, log }: AttemptParts) {
+  constructor(ctx: RequestContext, { target, outgoing, log, failureLog }: AttemptParts) {
     this.#ctx = ctx;
     this.#target = target;
     this.#outgoing = outgoing;
     this.#log = log;
+    this.#failureLog = failureLog;
     this.record = {
       target: target.name,
       address: outgoing.host,
@@ -293,10 +298,13 @@ export class Attempt implements ResponseHandler {
     const { status, address } = this.record;
     this.#resolve({ error, answer, status, address, elapsedMs: this.#elapsed() });
   }
+
   #logFailure({ code, message, cause }: WeirError): void {
     const ctx = this.#ctx;
-    const facts = { code, request_id: ctx.id, route_id: ctx.route?.id, target: this.#target.name };
-    if (code === 'INTERNAL') this.#log.error(message, { ...facts, error: cause });
-    else this.#log.warn(message, facts);
+    const target = this.#target.name;
+    const routeId = ctx.route?.id;
+    const fields = { code, request_id: ctx.id, route_id: routeId, target };
+    if (code === 'INTERNAL') return this.#log.error(message, { ...fields, error: cause });
+    this.#failureLog.write(`${routeId} ${target} ${code}`, { level: 'warn', message, fields });
   }
 }

@@ -1,5 +1,6 @@
 import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { RepeatedLog } from '../base/repeated-log.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ExchangeHandler } from '../http/server-connection.ts';
 import { BodyCapture } from '../pipeline/body-capture.ts';
@@ -24,6 +25,8 @@ export interface Gateway {
   readonly clientAddress: (exchange: Exchange) => string;
   readonly writeAccessLog: (ctx: RequestContext) => void;
   readonly log: Log;
+  /** For attempts that fail: with a dead upstream every request has one. */
+  readonly failureLog: RepeatedLog;
 }
 
 /** The data plane: every request that a listener takes goes through here. */
@@ -77,19 +80,19 @@ function serve(ctx: RequestContext, route: CompiledRoute, gateway: Gateway): Ser
 
 function runPipeline(ctx: RequestContext, steps: readonly Step[], gateway: Gateway): Served {
   const early = runSteps(steps, ctx);
-  if (early instanceof Promise) return early.then((reply) => reply ?? callTarget(ctx, gateway.log));
-  return early ?? callTarget(ctx, gateway.log);
+  if (early instanceof Promise) return early.then((reply) => reply ?? callTarget(ctx, gateway));
+  return early ?? callTarget(ctx, gateway);
 }
 
 /** Makes attempts until one has answered the client (undefined), or the target knows no other. */
-async function callTarget(ctx: RequestContext, log: Log): Promise<Reply | undefined> {
+async function callTarget(ctx: RequestContext, { log, failureLog }: Gateway): Promise<Reply | undefined> {
   const { target } = ctx;
   if (target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
   for (;;) {
     const prepared = target.prepare(ctx);
     const outgoing = prepared instanceof Promise ? await prepared : prepared;
     const failure =
-      outgoing instanceof WeirError ? unsent(outgoing) : await startAttempt(ctx, { target, outgoing, log });
+      outgoing instanceof WeirError ? unsent(outgoing) : await startAttempt(ctx, { target, outgoing, log, failureLog });
     if (failure === null || ctx.exchange.aborted) return undefined;
     const answered = target.answerFailure(ctx, failure);
     const reply = answered instanceof Promise ? await answered : answered;

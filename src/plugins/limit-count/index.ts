@@ -6,7 +6,8 @@ import { runSteps } from '../../pipeline/run.ts';
 import { resolvePluginVariable } from '../../pipeline/variables.ts';
 import { counterScope } from '../../rate-limit/counter-scope.ts';
 import { compileLimitKey } from '../../rate-limit/limit-key.ts';
-import { compileLimitNumber } from '../../rate-limit/limit-number.ts';
+import { compileLimitQuota } from '../../rate-limit/limit-quota.ts';
+import { setQuotaHeaders, toFieldName, type QuotaHeaders } from '../../rate-limit/quota-headers.ts';
 import type { TakenWindow } from '../../rate-limit/window-store.ts';
 import { compileTemplate } from '../../router/template.ts';
 import { createLimitAnswers } from '../limit-answers.ts';
@@ -65,35 +66,27 @@ interface Limit {
   readonly headers: QuotaHeaders;
 }
 
-interface QuotaHeaders {
-  readonly limit: string;
-  readonly remaining: string;
-  readonly reset: string;
-}
-
 interface LimitParts {
   readonly conf: LimitCountConf;
   readonly env: PluginEnv;
   readonly scope: string;
 }
 
-/** Longest window in ms: 285,000 years, and still a whole number for every store. */
-const longestWindowMs = Number.MAX_SAFE_INTEGER;
-
 function compileLimit(limit: Limit, { conf, env, scope }: LimitParts): Step {
   const { field, keyOf, headers } = limit;
-  const count = compileLimitNumber(limit.count, resolvePluginVariable);
-  const seconds = compileLimitNumber(limit.time_window, resolvePluginVariable);
+  const quota = compileLimitQuota(
+    [`${field}count`, limit.count],
+    [`${field}time_window`, limit.time_window],
+    resolvePluginVariable,
+  );
   const store = env.windowStores.get(conf);
   const answers = createLimitAnswers(conf);
   const show = conf.show_limit_quota_header;
 
   function decide(ctx: RequestContext, max: number, window: TakenWindow): Reply | undefined {
     if (show) {
-      const { exchange } = ctx;
-      exchange.setField(headers.limit, String(max));
-      exchange.setField(headers.remaining, String(window.taken ? max - window.used : 0));
-      exchange.setField(headers.reset, String(Math.ceil(window.resetMs / 1000)));
+      const remaining = window.taken ? max - window.used : 0;
+      setQuotaHeaders(ctx.exchange, headers, { limit: max, remaining, resetSeconds: Math.ceil(window.resetMs / 1000) });
     }
     return window.taken ? undefined : answers.rejected(ctx);
   }
@@ -101,13 +94,9 @@ function compileLimit(limit: Limit, { conf, env, scope }: LimitParts): Step {
   return (ctx) => {
     const key = keyOf(ctx);
     if (key === null) return undefined;
-    const max = count.resolve(ctx);
-    if (typeof max === 'string') return answers.undecided(ctx, notNumber(`${field}count`, max));
-    const windowSeconds = seconds.resolve(ctx);
-    if (typeof windowSeconds === 'string') {
-      return answers.undecided(ctx, notNumber(`${field}time_window`, windowSeconds));
-    }
-    const windowMs = Math.min(windowSeconds * 1000, longestWindowMs);
+    const resolved = quota.resolve(ctx);
+    if (typeof resolved === 'string') return answers.undecided(ctx, new WeirError('RATE_LIMIT_VALUE', [resolved]));
+    const { limit: max, windowMs } = resolved;
     const window = store.take(`${scope}:${key}`, { amount: 1, limit: max, windowMs });
     return window instanceof Promise
       ? window.then(
@@ -116,12 +105,6 @@ function compileLimit(limit: Limit, { conf, env, scope }: LimitParts): Step {
         )
       : decide(ctx, max, window);
   };
-}
-
-function notNumber(field: string, text: string): WeirError {
-  return new WeirError('RATE_LIMIT_VALUE', [
-    `${field} is no whole number above 0 but ${JSON.stringify(text.slice(0, 64))}`,
-  ]);
 }
 
 /** A group's counters are those of the group whatever becomes of its routes. */
@@ -134,9 +117,4 @@ function scopeOf(conf: LimitCountConf, { owner, configurationLog }: PluginEnv): 
 
 function headersOf(prefix: string): QuotaHeaders {
   return { limit: `${prefix}-Limit`, remaining: `${prefix}-Remaining`, reset: `${prefix}-Reset` };
-}
-
-/** Prefixes may hold anything, fields of HTTP only this: https://www.rfc-editor.org/rfc/rfc9110#name-tokens */
-function toFieldName(prefix: string): string {
-  return prefix.replaceAll(/[^\w!#$%&'*+.^`|~-]/g, '-');
 }
