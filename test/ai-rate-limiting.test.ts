@@ -257,6 +257,15 @@ describe('what is counted', limits, () => {
     });
   }
 
+  test('a fault of every request is not a line for every request', async () => {
+    const url = await limited({ limit: '$http_x_quota', time_window: 60 });
+    const other = await limited({ limit: '$http_x_quota', time_window: 61 });
+    for (let i = 0; i < 20; i++) await call(url, withHeaders({ 'X-Quota': 'flood' }));
+    await call(other, withHeaders({ 'X-Quota': 'behind-it' }));
+    await eventually(() => stage.gateway.errorLog().includes('behind-it'));
+    assert.equal(stage.gateway.errorLog().split('flood').length - 1, 1);
+  });
+
   test('an expression that gives no finite number counts nothing, and the log says so', async () => {
     const url = await limited({
       limit: 10,

@@ -80,7 +80,7 @@ const reached: Readonly<Record<string, readonly string[]>> = {
   // What is probed is not among them: nobody knows how often by now.
   'health.md': [],
   'fallback.md': ['http://127.0.0.1:8000/v1/chat/completions '],
-  'limits.md': [openaiChat],
+  'limits.md': [openaiChat, openaiChat],
   'balancing.md': [...Array<string>(2).fill('https://api.openai.com/v1/embeddings sk-openai'), openaiChat],
   'plugins/ai-proxy.md': [openaiChat, openaiChat],
   'plugins/ai-proxy-multi.md': [openaiChat, openaiChat],

@@ -1,3 +1,4 @@
+import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { longestTimerMs } from '../base/longest-timer.ts';
 import { pluginMetaOf } from '../config/plugin-meta.ts';
@@ -33,6 +34,8 @@ const secretsMs = 10_000;
 interface Watched {
   readonly declared: readonly DeclaredChecks[];
   readonly monitors: Map<string, InstanceMonitor>;
+  /** Why there are not monitors for all; null: there are. */
+  reason: string | null;
   cancelRefresh: () => void;
 }
 
@@ -94,8 +97,9 @@ export class HealthMonitor {
 
   /** Everything that is checked, by resource. */
   describe(): readonly ResourceHealth[] {
-    return Array.from(this.#watched, ([owner, { monitors }]) => ({
+    return Array.from(this.#watched, ([owner, { monitors, reason }]) => ({
       owner,
+      reason,
       instances: Array.from(monitors.values(), (monitor) => monitor.describe()),
     }));
   }
@@ -109,7 +113,12 @@ export class HealthMonitor {
     if (declared.length === 0) return this.#unwatch(owner);
     const before = this.#watched.get(owner);
     before?.cancelRefresh();
-    const watched = { declared, monitors: before?.monitors ?? new Map(), cancelRefresh: () => {} };
+    const watched: Watched = {
+      declared,
+      monitors: before?.monitors ?? new Map(),
+      reason: before === undefined ? 'its secrets are being fetched' : before.reason,
+      cancelRefresh: () => {},
+    };
     this.#watched.set(owner, watched);
     this.#refresh(owner, watched);
   }
@@ -148,8 +157,15 @@ export class HealthMonitor {
     }
   }
 
-  #setChecks(owner: string, { declared, monitors }: Watched): void {
-    const checks = new Map(declared.flatMap((each) => this.#read(owner, each)).map((check) => [check.name, check]));
+  #setChecks(owner: string, watched: Watched): void {
+    const { declared, monitors } = watched;
+    const checks = new Map<string, HealthCheck>();
+    watched.reason = null;
+    for (const each of declared) {
+      const found = this.#read(owner, each);
+      if (typeof found === 'string') watched.reason ??= found;
+      else for (const check of found) checks.set(check.name, check);
+    }
     for (const [name, monitor] of monitors) {
       const check = checks.get(name);
       if (check !== undefined && monitor.update(check)) {
@@ -164,15 +180,17 @@ export class HealthMonitor {
     for (const [name, check] of checks) monitors.set(name, new InstanceMonitor(check, parts));
   }
 
-  #read(owner: string, declared: DeclaredChecks): readonly HealthCheck[] {
+  /** @returns The checks, or why there are none. */
+  #read(owner: string, declared: DeclaredChecks): readonly HealthCheck[] | string {
     try {
-      return declared.read();
+      const checks = declared.read();
+      return checks instanceof WeirError ? checks.message : checks;
     } catch {
       // The workers say what is wrong, without the values of secrets that stand in this error.
       this.#options.log.warn('health: the checks of a resource cannot be run, its instances count as healthy', {
         owner,
       });
-      return [];
+      return 'the configuration is not valid with the values of its secrets: see the error log';
     }
   }
 

@@ -4,11 +4,11 @@ import type { RepeatedLog } from '../base/repeated-log.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ExchangeHandler } from '../http/server-connection.ts';
 import { BodyCapture } from '../pipeline/body-capture.ts';
-import { RequestContext } from '../pipeline/context.ts';
+import { type AttemptRecord, RequestContext } from '../pipeline/context.ts';
 import type { Step } from '../pipeline/define-plugin.ts';
 import { refusal, type Reply } from '../pipeline/reply.ts';
 import { runSteps } from '../pipeline/run.ts';
-import type { AttemptFailure } from '../pipeline/target.ts';
+import type { AttemptFailure, Target } from '../pipeline/target.ts';
 import { normalizePath } from '../router/normalize-path.ts';
 import type { CompiledRoute, Snapshot } from '../snapshot/snapshot.ts';
 import { Attempt, type AttemptParts } from './attempt.ts';
@@ -91,11 +91,14 @@ async function callTarget(ctx: RequestContext, { log, failureLog }: Gateway): Pr
   for (;;) {
     const prepared = target.prepare(ctx);
     const outgoing = prepared instanceof Promise ? await prepared : prepared;
+    const unsentRecord = outgoing instanceof WeirError ? recordUnsent(target) : null;
     const failure =
       outgoing instanceof WeirError ? unsent(outgoing) : await startAttempt(ctx, { target, outgoing, log, failureLog });
     if (failure === null || ctx.exchange.aborted) return undefined;
     const answered = target.answerFailure(ctx, failure);
     const reply = answered instanceof Promise ? await answered : answered;
+    // Of several attempts all are listed: what follows this one must not look like the first choice.
+    if (unsentRecord !== null && (reply === null || ctx.attempts.length > 0)) ctx.attempts.push(unsentRecord);
     if (reply === null) continue;
     ctx.errorCode ??= failure.error?.code ?? null;
     return reply;
@@ -115,6 +118,19 @@ function startAttempt(ctx: RequestContext, parts: AttemptParts): Promise<Attempt
 /** The request could not even be built. */
 function unsent(error: WeirError): AttemptFailure {
   return { error, answer: null, status: 0, address: '', elapsedMs: 0 };
+}
+
+/** Of a target as it is now: afterwards it may stand for its next instance. */
+function recordUnsent({ name, address }: Target): AttemptRecord {
+  return {
+    target: name,
+    address,
+    status: 0,
+    connectMs: undefined,
+    headerMs: undefined,
+    responseMs: undefined,
+    bytes: 0,
+  };
 }
 
 function checkDeclaredSize(ctx: RequestContext): void {

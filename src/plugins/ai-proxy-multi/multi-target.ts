@@ -44,6 +44,10 @@ export class MultiTarget implements Target {
     return this.#attempt.name;
   }
 
+  get address(): string {
+    return this.#attempt.address;
+  }
+
   /** The latest attempt: the one that served, if any did. */
   get attempt(): LlmAttemptTarget {
     return this.#attempt;

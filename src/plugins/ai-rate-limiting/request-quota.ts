@@ -57,8 +57,11 @@ export class RequestQuota implements TokenQuota {
     if (instance === undefined || ctx.llm === null) return;
     const tokens = this.#policy.cost(ctx.llm);
     if (tokens === null) {
-      const facts = { request_id: ctx.id, route_id: ctx.route?.id };
-      this.#policy.log.warn('ai-rate-limiting: cost_expr gives no finite number, so nothing is counted', facts);
+      this.#policy.log.write('cost_expr', {
+        level: 'warn',
+        message: 'ai-rate-limiting: cost_expr gives no finite number, so nothing is counted',
+        fields: { request_id: ctx.id, route_id: ctx.route?.id },
+      });
     } else if (tokens > 0) {
       for (const limit of this.#limitsOf(ctx, instance)) this.#add(limit, tokens);
     }

@@ -23,6 +23,8 @@ export interface TokenLimits {
   readonly areByInstance: boolean;
   /** @returns Those of a request to an instance, which may be none; a text: they cannot be told, and why. */
   of(ctx: RequestContext, instance: string): ReturnType<LimitsOf>;
+  /** Those of a request to whatever instance, as far as they can be told. */
+  ofAny(ctx: RequestContext): readonly AppliedLimit[];
 }
 
 const noLimits: readonly AppliedLimit[] = [];
@@ -46,8 +48,11 @@ function limitsByInstance(conf: AiRateLimitingConf, scope: string): TokenLimits 
       return [name, applied(quota, `${scope}:instance:${name}`, instanceHeaders(name))];
     }),
   );
+  const every = [...byName.values()];
+  if (ofAll !== null) every.push(applied(ofAll, `${scope}:all`, instanceHeaders('')));
   return {
     areByInstance: true,
+    ofAny: (ctx) => every.flatMap((limitsOf) => toldLimits(limitsOf(ctx))),
     of(ctx, instance) {
       let limitsOf = byName.get(instance);
       if (limitsOf === undefined) {
@@ -72,20 +77,22 @@ function limitsByRule(rules: NonNullable<AiRateLimitingConf['rules']>, scope: st
     ),
     headers: ruleHeaders(rule.header_prefix ?? String(index + 1)),
   }));
-  return {
-    areByInstance: false,
-    of(ctx) {
-      const limits: AppliedLimit[] = [];
-      for (const { scope, key, quota, headers } of compiled) {
-        const { text, resolvedCount } = key.resolve(ctx);
-        if (resolvedCount === 0) continue;
-        const resolved = quota.resolve(ctx);
-        if (typeof resolved === 'string') return resolved;
-        limits.push({ ...resolved, key: `${scope}|${text}`, headers });
-      }
-      return limits;
-    },
+  const limitsOf: LimitsOf = (ctx) => {
+    const limits: AppliedLimit[] = [];
+    for (const { scope, key, quota, headers } of compiled) {
+      const { text, resolvedCount } = key.resolve(ctx);
+      if (resolvedCount === 0) continue;
+      const resolved = quota.resolve(ctx);
+      if (typeof resolved === 'string') return resolved;
+      limits.push({ ...resolved, key: `${scope}|${text}`, headers });
+    }
+    return limits;
   };
+  return { areByInstance: false, of: limitsOf, ofAny: (ctx) => toldLimits(limitsOf(ctx)) };
+}
+
+function toldLimits(limits: ReturnType<LimitsOf>): readonly AppliedLimit[] {
+  return typeof limits === 'string' ? noLimits : limits;
 }
 
 /** The one limit of an instance. */
