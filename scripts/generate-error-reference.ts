@@ -42,8 +42,7 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   RATE_LIMITED: 'A limit of the route is used up. The status is `rejected_code` of the plugin.',
   RATE_LIMIT_STORE:
     'The counters of a limit cannot be reached, and `allow_degradation` is off. The error log says why.',
-  RATE_LIMIT_VALUE:
-    'A limit with variables has no usable value for this request, or no rule applies to it. The error log names the field.',
+  RATE_LIMIT_VALUE: 'A limit with variables has no usable value for this request. The error log names the field.',
   SECRET_UNAVAILABLE: 'A reference (`$env://`, `$secret://`) of a plugin has no value; see [secrets.md](secrets.md).',
   SECRET_INVALID: 'The value of a reference does not fit the field that it stands in, say an endpoint that is no URL.',
   PROMPT_TEMPLATE_MISSING: 'A request without `template_name`, on a route with `ai-prompt-template`.',

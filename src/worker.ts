@@ -1,10 +1,9 @@
 import { hkdfSync } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Log } from './base/log.ts';
 import { silentLog } from './base/log.ts';
+import { RepeatedLog } from './base/repeated-log.ts';
 import type { GatewayConfig } from './config/static/gateway-config.ts';
 import { toBytes, toMilliseconds } from './config/static/size-and-time.ts';
 import { toTlsVersions } from './config/static/tls-versions.ts';
@@ -31,11 +30,10 @@ import { CertificateCompiler } from './snapshot/certificates.ts';
 import { SnapshotHolder } from './snapshot/holder.ts';
 import type { MessageFromWorker, MessageToWorker, WorkerStart } from './snapshot/messages.ts';
 import { SnapshotCompiler } from './snapshot/snapshot.ts';
-import { createConnector } from './upstream/connector.ts';
 import { SharedHealth } from './upstream/health/shared-health.ts';
 import { alwaysHealthy, type HealthView } from './upstream/health/target-health.ts';
+import { createNetwork, readTrustedCa } from './upstream/network.ts';
 import { Pools } from './upstream/pool.ts';
-import { createResolver } from './upstream/resolver.ts';
 import { productToken } from './base/version.ts';
 
 const mebibyte = 1024 * 1024;
@@ -59,6 +57,7 @@ class TrafficWorker {
   readonly #start: WorkerStart;
   readonly #deadlines = new Deadlines();
   readonly #log: GatewayLog;
+  readonly #failureLog: RepeatedLog;
   // Log files outlive a reload, because running requests still write to them.
   readonly #files = new Map<string, LogFile>();
   readonly #llmLog: LlmLog;
@@ -86,13 +85,14 @@ class TrafficWorker {
       colour: isatty(2) && process.env['NO_COLOR'] === undefined,
       thread: `w${start.workerIndex}`,
     });
+    this.#failureLog = new RepeatedLog(this.#log);
     this.#llmLog = openLlmLog(resolve(start.prefix, 'logs/llm.log'), { bufferBytes: 16 * 1024, log: this.#log });
     this.#loggerFiles = new LogFiles({ prefix: start.prefix, bufferBytes: 16 * 1024, log: this.#log });
     this.#batchQueues = new BatchQueues(this.#log);
     this.#shared = new SharedMemory(start.region, { log: this.#log });
     this.#windowStores = new WindowStores({
       local: this.#shared.counters,
-      trustedCa: () => this.#readTrustedCa(this.#runtime.config),
+      trustedCa: () => readTrustedCa(this.#runtime.config, start.prefix),
       log: this.#log,
     });
     // They outlive a reload, as what was counted does.
@@ -217,6 +217,7 @@ class TrafficWorker {
       writeAccessLog: this.#createAccessLog(config),
       traffic: this.#traffic,
       log: this.#log,
+      failureLog: this.#failureLog,
     };
     const server: ServerConnectionOptions = {
       handler: createHandler(gateway),
@@ -241,7 +242,9 @@ class TrafficWorker {
         versions: toTlsVersions(ssl.ssl_protocols) ?? [],
         ciphers: ssl.ssl_ciphers,
         // The same in all workers: a client seldom meets the one again that made its ticket.
-        ticketKeys: ssl.ssl_session_tickets ? new Uint8Array(hkdfSync('sha256', seed, '', 'session tickets', 48)) : null,
+        ticketKeys: ssl.ssl_session_tickets
+          ? new Uint8Array(hkdfSync('sha256', seed, '', 'session tickets', 48))
+          : null,
         protocols: enable_http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
       },
       fallbackName: ssl.fallback_sni?.toLowerCase(),
@@ -252,25 +255,9 @@ class TrafficWorker {
   }
 
   #createPools(config: GatewayConfig): Pools {
-    const { dns_resolver_valid } = config.apisix;
-    const trustedCa = this.#readTrustedCa(config);
-    const log: Log = this.#log;
-    const resolver = createResolver({
-      log,
-      ...(dns_resolver_valid !== undefined && { ttlMs: dns_resolver_valid * 1000 }),
-    });
-    const connector = createConnector({
-      resolver,
-      connectTo: new Map(Object.entries(config.weir.connect_to)),
-      ...(trustedCa !== undefined && { trustedCa }),
-      log,
-    });
+    const { prefix } = this.#start;
+    const { connector } = createNetwork(config, { prefix, connectTo: config.weir.connect_to, log: this.#log });
     return new Pools({ connector, deadlines: this.#deadlines });
-  }
-
-  #readTrustedCa({ apisix: { ssl } }: GatewayConfig): string | undefined {
-    if (ssl.ssl_trusted_certificate === 'system') return undefined;
-    return readFileSync(resolve(this.#start.prefix, ssl.ssl_trusted_certificate), 'utf8');
   }
 
   #createHealth({ apisix }: GatewayConfig): HealthView {

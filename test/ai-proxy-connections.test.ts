@@ -158,11 +158,12 @@ describe('connections to a provider', { timeout: 20_000 }, () => {
   });
 
   test('that were nearly idle for too long take the time for a large request that they need', async () => {
-    const url = await route({ keepalive_timeout: 1000 });
+    const url = await route({ keepalive_timeout: 2000 });
     await callTimes(url, 1);
-    await sleep(800);
+    // Far enough from the end of the idle time that a busy machine does not close the connection before it is used.
+    await sleep(1200);
     const socket = provider.connections[0]?.socket.pause();
-    setTimeout(() => socket?.resume(), 500);
+    setTimeout(() => socket?.resume(), 1200);
     const answer = await call(url, { body: { messages: [], x: 'x'.repeat(16 * 1024 * 1024) } });
     assert.deepEqual([answer.status, provider.connections.length], [200, 1]);
   });

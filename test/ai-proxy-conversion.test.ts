@@ -137,6 +137,20 @@ describe('a Messages request to a provider of chats', { timeout: 20_000 }, () =>
       as: { status, type: 'rate_limit_error', message: /^slow down$/ },
       code: '',
     })),
+    ...(
+      [
+        [400, 'invalid_request_error'],
+        [401, 'authentication_error'],
+        [429, 'rate_limit_error'],
+        [503, 'overloaded_error'],
+      ] as const
+    ).map(([status, type]) => ({
+      name: `an error of status ${status} that names no type`,
+      status,
+      body: '{"error":{"message":"slow down"}}',
+      as: { status, type, message: /^slow down$/ },
+      code: '',
+    })),
     {
       name: 'an error page of a proxy',
       status: 502,
@@ -186,7 +200,7 @@ describe('a Messages request to a provider of chats', { timeout: 20_000 }, () =>
       status: 400,
       headers: { 'Content-Encoding': 'gzip' },
       body: '(gzip)',
-      as: { status: 400, type: 'api_error', message: /status 400; it is compressed \(gzip\)/ },
+      as: { status: 400, type: 'invalid_request_error', message: /status 400; it is compressed \(gzip\)/ },
       code: '',
     },
     {

@@ -92,6 +92,17 @@ describe('a provider that cannot be reached', { timeout: 20_000 }, () => {
     assert.equal(logged?.llm_time_to_first_token, '0');
   });
 
+  test('is one warning, however many requests find out', async () => {
+    const dead = `http://127.0.0.1:${await closedPort()}`;
+    const url = await stage.route({ override: { endpoint: dead } });
+    for (let i = 0; i < 20; i++) assert.equal((await call(url, { body: hi })).status, 502);
+    const [logged] = await stage.logged(url, 20);
+    // What is logged behind them is there, so all of them are.
+    await expectFailure(await stage.route({ override: { endpoint: dead } }), 502, 'UPSTREAM_CONNECT', /refused/i);
+    const about = new RegExp(`\\[warn\\].* route_id=${logged?.route_id}\\b`, 'g');
+    assert.equal(stage.gateway.errorLog().match(about)?.length, 1);
+  });
+
   test('because its name does not exist: 502', async () => {
     const url = await stage.route({ override: { endpoint: 'http://nowhere.invalid' } });
     await expectFailure(url, 502, 'UPSTREAM_DNS', /cannot resolve the upstream host: nowhere\.invalid/);

@@ -591,12 +591,29 @@ describe('what never reaches a provider', { timeout: 20_000 }, () => {
     const refused = await call(unlisted, { body: hi });
     assert.equal(refused.status, 400);
     assert.match(refused.text, /^provider bedrock does not support openai-chat protocol/);
-    assert.equal((await stage.logged(unlisted))[0]?.weir_error, 'LLM_PROTOCOL_UNSUPPORTED');
+    const [nothingSent] = await stage.logged(unlisted);
+    assert.deepEqual([nothingSent?.weir_error, nothingSent?.upstream_addr], ['LLM_PROTOCOL_UNSUPPORTED', '']);
 
     const listed = await withSpare(first, { fallback_http_statuses: [400] });
     assert.equal((await call(listed, { body: hi })).status, 200);
     const [logged] = await stage.logged(listed);
-    assert.deepEqual([logged?.upstream_status, logged?.weir_error], ['200', '']);
+    assert.deepEqual([logged?.upstream_status, logged?.weir_error], ['-, 200', '']);
+    assert.equal(logged?.upstream_instance, 'bedrock, spare');
+    assert.equal(logged?.upstream_addr, `127.0.0.1:${good.port}, 127.0.0.1:${good.port}`);
+  });
+
+  test('an instance that cannot take a request is listed after one that has failed', async () => {
+    const unable = instance('bedrock', 'https://bedrock.example', { ...bedrock, ...aws, options: {} });
+    const url = await route({
+      instances: [fault('500', { priority: 1 }), unable],
+      fallback_strategy: 'http_5xx',
+    });
+    assert.equal((await call(url, { body: hi })).status, 400);
+    const [logged] = await stage.logged(url);
+    assert.deepEqual(
+      [logged?.upstream_addr, logged?.upstream_status, logged?.upstream_instance],
+      [`127.0.0.1:${faulty.port}, bedrock.example:443`, '500, -', '500, bedrock'],
+    );
   });
 
   test('a credential that cannot be had counts as 5xx', async () => {
@@ -609,6 +626,6 @@ describe('what never reaches a provider', { timeout: 20_000 }, () => {
     assert.match(answer.text, /failed to get the credential/);
     const retried = await withSpare(first, { fallback_strategy: 'http_5xx' });
     assert.equal((await call(retried, { body: hi })).status, 200);
-    assert.equal(await statuses(retried), '200');
+    assert.equal(await statuses(retried), '-, 200');
   });
 });

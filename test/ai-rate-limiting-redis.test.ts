@@ -113,4 +113,38 @@ describe('tokens that are counted in a Redis', { timeout: 30_000 }, () => {
     }
     assert.equal(status, 200);
   });
+
+  test('cannot be charged while it refuses to write, so nothing passes until it counts again', async () => {
+    redis.command('flushall');
+    const limits = { limit: 1_000_000, time_window: 600 };
+    await using own = await startStage();
+    const plugins = (allow_degradation: boolean): object => ({
+      'ai-proxy': { provider: 'openai-compatible', auth: {}, override: { endpoint: own.provider.url } },
+      'ai-rate-limiting': {
+        ...limits,
+        policy: 'redis',
+        redis_host: '127.0.0.1',
+        redis_port: redis.port,
+        allow_degradation,
+      },
+    });
+    own.provider.answer = answerJson({ ...chatAnswer, usage });
+    await own.gateway.putRoute('strict', { uri: '/strict', plugins: plugins(false) });
+    await own.gateway.putRoute('lenient', { uri: '/lenient', plugins: plugins(true) });
+    const ask = async (name: string): Promise<number> => (await call(`${own.gateway.url}/${name}`, { body })).status;
+    const logged = (): string[] => own.gateway.errorLog().match(/a Redis with .*/g) ?? [];
+    redis.command('replicaof', '127.0.0.1', '1');
+    try {
+      assert.equal(await ask('strict'), 200, 'it finds out by charging this one');
+      await eventually(() => logged().length === 1);
+      for (let i = 0; i < 20; i++) assert.deepEqual([await ask('strict'), await ask('lenient')], [500, 200]);
+      assert.equal(logged().length, 1, logged().join('\n'));
+      assert.match(logged()[0] ?? '', /READONLY/);
+    } finally {
+      redis.command('replicaof', 'no', 'one');
+    }
+    await eventually(() => logged().length === 2);
+    assert.equal(await ask('strict'), 200);
+    await eventually(() => usedInRedis() === 10);
+  });
 });

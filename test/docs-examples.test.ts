@@ -29,6 +29,9 @@ const environment = {
   OPENAI_API_KEY: 'sk-openai',
 };
 
+/** That of the page about fallback. */
+const accessLogFormat =
+  '"$request_line" $status $upstream_instance $upstream_status $upstream_response_time $llm_model $weir_error';
 const vertexLocation = 'projects/my-project/locations/us-central1';
 const openaiChat = 'https://api.openai.com/v1/chat/completions sk-openai';
 
@@ -77,6 +80,8 @@ const reached: Readonly<Record<string, readonly string[]>> = {
   ),
   // What is probed is not among them: nobody knows how often by now.
   'health.md': [],
+  'fallback.md': ['http://127.0.0.1:8000/v1/chat/completions '],
+  'limits.md': [openaiChat, openaiChat],
   'balancing.md': [...Array<string>(2).fill('https://api.openai.com/v1/embeddings sk-openai'), openaiChat],
   'upstreams.md': ['http://127.0.0.1:8000/shop/orders?limit=5 '],
   'plugins/ai-proxy.md': [openaiChat, openaiChat],
@@ -142,6 +147,7 @@ before(async () => {
       ...Object.fromEntries(hosts.map((host) => [`${host}:443`, `127.0.0.1:${hosted.port}`])),
       '127.0.0.1:8000': `127.0.0.1:${local.port}`,
     },
+    config: { nginx_config: { http: { access_log_format: accessLogFormat } } },
     env: { ...environment, GCP_SERVICE_ACCOUNT: JSON.stringify(serviceAccount) },
   });
 });
@@ -219,7 +225,9 @@ const pages = [
   'admin-api.md',
   'balancing.md',
   'consumers.md',
+  'fallback.md',
   'health.md',
+  'limits.md',
   'metrics.md',
   'upstreams.md',
   ...['plugins', 'providers'].flatMap((folder) =>
@@ -266,6 +274,38 @@ const afterwards: Readonly<Record<string, () => void | Promise<void>>> = {
       nodes.map(({ instance, status }) => [instance, status]),
       [['own-server', 'healthy']],
     );
+  },
+
+  async 'fallback.md'() {
+    const page = readFileSync(new URL('fallback.md', docs), 'utf8');
+    const [, format = '""'] = /access_log_format: (".*")$/m.exec(page) ?? [];
+    assert.equal(JSON.parse(format), accessLogFormat);
+    try {
+      local.answer = (_request, response) => void response.writeHead(503).end();
+      assert.deepEqual([(await chat()).status, hosted.requests.length], [200, 1]);
+      local.answer = (_request, response) => void response.destroy();
+      hosted.answer = (_request, response) => void response.writeHead(429, { 'Retry-After': '7' }).end();
+      const failed = await chat();
+      assert.deepEqual([failed.status, failed.headers.get('retry-after')], [429, '7']);
+    } finally {
+      local.answer = answer;
+      hosted.answer = answer;
+    }
+    const withoutTimes = (line: string): string => line.replaceAll(/ \d\.\d{3}, \d\.\d{3}/g, '');
+    const shown = Array.from(page.matchAll(/^"POST .*$/gm), ([line]) => withoutTimes(line));
+    assert.equal(shown.length, 2);
+    await gateway.accessLog('-, 429');
+    assert.deepEqual((await gateway.accessLog('own-server, deepseek')).map(withoutTimes), shown);
+  },
+
+  async 'limits.md'() {
+    const fields = ['x-ai-team-ratelimit-remaining', 'x-ratelimit-remaining'];
+    const [second, third] = [await chat({ 'X-Team': 'blue' }), await chat({ 'X-Team': 'blue' })];
+    assert.deepEqual(
+      [second.status, ...fields.map((name) => second.headers.get(name))],
+      [200, String(100000 - 13), '0'],
+    );
+    assert.deepEqual([third.status, await third.json()], [429, { error_msg: 'two requests a minute' }]);
   },
 
   async 'plugins/ai-proxy.md'() {
@@ -358,17 +398,17 @@ function assertShown(path: string): void {
   assert.equal(hosted.requests[0]?.body.toString(), shown);
 }
 
-/** Two requests as the pages about limits show them, one after the other. */
+/** A request as the pages show it. */
+function chat(headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(`${gateway.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...headers },
+    body: JSON.stringify({ messages: [{ role: 'user', content: 'What is a weir?' }] }),
+  });
+}
+
+/** Two of one client, one after the other. */
 async function chatTwice(): Promise<Response[]> {
-  const answers: Response[] = [];
-  for (let i = 0; i < 2; i++) {
-    answers.push(
-      await fetch(`${gateway.url}/v1/chat/completions`, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json', 'X-API-Key': 'alice' },
-        body: JSON.stringify({ messages: [{ role: 'user', content: 'What is a weir?' }] }),
-      }),
-    );
-  }
-  return answers;
+  const headers = { 'X-API-Key': 'alice' };
+  return [await chat(headers), await chat(headers)];
 }

@@ -22,6 +22,7 @@ interface HealthNode {
 interface HealthItem {
   readonly name: string;
   readonly type: string;
+  readonly reason?: string;
   readonly nodes: readonly HealthNode[];
 }
 
@@ -206,7 +207,11 @@ describe('health checks', { concurrency: 2 }, () => {
       if (request.target.startsWith('/health')) answerWell(request, response);
       else response.writeHead(500).end('{}');
     };
-    await untilStatus(gateway, { spare: 'healthy' });
+    // A probe between the two failures would set them back to none.
+    await until('the first probes', async () => {
+      const { nodes } = await healthOf(gateway);
+      return nodes.length === 2 && nodes.every((node) => node.last_probe_at !== null);
+    });
     assert.deepEqual(await chat(gateway, 2), [500, 500]);
     const item = await untilStatus(gateway, { main: 'unhealthy' });
     assert.equal(item.nodes[0]?.last_error, 'a request got status 500');
@@ -275,6 +280,23 @@ describe('health checks', { concurrency: 2 }, () => {
       const answer = await control(gateway, path);
       assert.deepEqual([answer.status, JSON.parse(answer.text)], [status, { error_msg: text }], path);
     }
+  });
+
+  test('a missing secret is why nothing of its route is probed, and the control API says so', async () => {
+    await using main = await startProbed();
+    const auth = { header: { Authorization: '$env://WEIR_TEST_NOT_SET' } };
+    await using gateway = await startGateway({
+      routes: { r: routeOf(instance('main', main), instance('spare', main, { auth })) },
+    });
+    const item = await healthOf(gateway);
+    assert.deepEqual(item.nodes, []);
+    assert.match(item.reason ?? '', /\$env:\/\/WEIR_TEST_NOT_SET: the environment variable is not set/);
+    const { text } = await control(gateway, '/v1/healthcheck', 'text/html');
+    assert.match(text, /<td colspan="8">not probed: .*WEIR_TEST_NOT_SET/);
+
+    await gateway.putRoute('r', routeOf(instance('main', main)));
+    const mended = await untilStatus(gateway, { main: 'healthy' });
+    assert.equal(mended.reason, undefined);
   });
 
   test('apisix.disable_upstream_healthcheck turns checks off, also by a reload, and enable_control the control API', async () => {

@@ -398,13 +398,16 @@ describe('the weir command', { concurrency: 4 }, () => {
     for (let n = 2; n < 5; n++) {
       place.configure(config({ workers: 2 }).replace('client_max_body_size: 1', `client_max_body_size: ${n}`));
       gateway.process.kill('SIGHUP');
+      const enough = answered + 5;
+      const hasServed = (): boolean => answered >= enough;
       await setTimeout(100);
+      // However busy the machine is, each configuration serves. A client that fails ends the waiting.
+      while (!hasServed()) await Promise.race([clients, setTimeout(10)]);
     }
     load.abort();
     await clients;
     gateway.process.kill('SIGTERM');
     assert.equal(await gateway.ended, 0);
-    assert.ok(answered > 20, `${answered} requests`);
     assert.equal(place.readErrorLog(), '');
     const lines = readFileSync(join(place.prefix, 'logs', 'access.log'), 'utf8')
       .trim()

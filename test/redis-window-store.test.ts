@@ -48,6 +48,8 @@ async function eventually(done: () => boolean | Promise<boolean>): Promise<void>
   }
 }
 
+type RedisChange = (redis: TestRedis) => Promise<string>;
+
 async function untilItAnswers(store: WindowStore, timeoutMs = 5000): Promise<number> {
   const start = performance.now();
   for (;;) {
@@ -254,6 +256,106 @@ describe('servers that fail', { concurrency: true }, () => {
     await new Promise((resolve) => setTimeout(resolve, 2500));
     own.resume();
     await untilItAnswers(store);
+  });
+
+  for (const [name, reason, refuse, accept] of [
+    [
+      'has become a replica',
+      'READONLY',
+      (own) => own.ask('replicaof', '127.0.0.1', '1'),
+      (own) => own.ask('replicaof', 'no', 'one'),
+    ],
+    [
+      'has no memory left',
+      'OOM',
+      (own) => own.ask('config', 'set', 'maxmemory', '1'),
+      (own) => own.ask('config', 'set', 'maxmemory', '0'),
+    ],
+    [
+      'lacks replicas',
+      'NOREPLICAS',
+      (own) => own.ask('config', 'set', 'min-replicas-to-write', '1'),
+      (own) => own.ask('config', 'set', 'min-replicas-to-write', '0'),
+    ],
+    [
+      'forbids to count',
+      "can't run this command",
+      (own) => own.ask('acl', 'setuser', 'default', '-incrbyfloat'),
+      (own) => own.ask('acl', 'setuser', 'default', '+incrbyfloat'),
+    ],
+  ] as readonly (readonly [string, string, RedisChange, RedisChange])[]) {
+    test(`a Redis that ${name} is not read either until it counts again`, async (t) => {
+      await using own = await TestRedis.start();
+      const { log, lines } = recordingLog();
+      const store = openStores(t, log).get(policy(onRedis({ redis_port: own.port })));
+      await store.add('t:a:b', 1, minute);
+      await refuse(own);
+      assert.equal((await store.read('t:a:b', minute)).used, 1, 'nobody knows yet');
+      await assert.rejects(async () => store.add('t:a:b', 1, minute), new RegExp(reason));
+      for (let i = 0; i < 20; i++) {
+        await assert.rejects(async () => store.read('t:a:b', minute), new RegExp(reason));
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      assert.equal(lines.length, 1, lines.join('\n'));
+      await accept(own);
+      await untilItAnswers(store);
+      assert.equal((await store.add('t:a:b', 1, minute)).used, 2);
+      assert.deepEqual(
+        lines.map((line) => (JSON.parse(line) as { level: string }).level),
+        ['error', 'warn'],
+      );
+      assert.equal(await own.ask('dbsize'), '1', 'trying leaves nothing behind');
+    });
+  }
+
+  test('a key that somebody else has written to harms no other, and is not logged with every call', async (t) => {
+    await using own = await TestRedis.start();
+    const { log, lines } = recordingLog();
+    const store = openStores(t, log).get(policy(onRedis({ redis_port: own.port })));
+    await store.add('t:a:b', 1, minute);
+    await own.ask('rename', await own.ask('keys', '*'), 'old');
+    await store.add('t:a:c', 1, minute);
+    const key = (await own.ask('keys', 'weir:*')).trim();
+    await own.ask('del', key);
+    await own.ask('lpush', key, 'x');
+    for (let i = 0; i < 10; i++) {
+      await assert.rejects(async () => store.add('t:a:c', 1, minute), /WRONGTYPE/);
+      await store.add('t:a:b', 1, minute);
+    }
+    assert.equal(lines.length, 1, lines.join('\n'));
+  });
+
+  for (const [name, settings, database] of [
+    ['that Redis does not have', { databases: '4' }, 99],
+    ['that the user may not select', { user: 'default on nopass ~* +@all -select' }, 3],
+  ] as const) {
+    test(`a database ${name} is never replaced by another one`, async (t) => {
+      await using own = await TestRedis.start({ settings });
+      const { log, lines } = recordingLog();
+      const conf = policy(onRedis({ redis_port: own.port, redis_database: database }));
+      const store = openStores(t, log).get(conf);
+      for (let i = 0; i < 20; i++) {
+        await assert.rejects(async () => store.add('t:a:b', 1, minute), /\/\d+: the database cannot be selected: /);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      assert.equal(lines.length, 1, lines.join('\n'));
+      assert.doesNotMatch(await own.ask('info', 'keyspace'), /keys=/);
+    });
+  }
+
+  test('a database that may be selected later is used then', async (t) => {
+    await using own = await TestRedis.start({ settings: { user: 'default on nopass ~* +@all -select' } });
+    const store = openStores(t).get(policy(onRedis({ redis_port: own.port, redis_database: 3 })));
+    await assert.rejects(async () => store.add('t:a:b', 1, minute), WindowStoreError);
+    await own.ask('acl', 'setuser', 'default', '+select');
+    await untilItAnswers(store);
+    await store.add('t:a:b', 1, minute);
+    await own.restart();
+    await own.ask('acl', 'setuser', 'default', '+select');
+    await untilItAnswers(store);
+    await store.add('t:a:b', 1, minute);
+    assert.match(await own.ask('info', 'keyspace'), /^db3:keys=1,/m);
+    assert.doesNotMatch(await own.ask('info', 'keyspace'), /^db0:/m);
   });
 
   test('a Redis that was killed fails calls at once, and recovers by itself', async (t) => {

@@ -88,7 +88,8 @@ async function readState(port: number): Promise<WorkerState | undefined> {
 /** Asks until every one of `count` workers has answered: the kernel, not the client, picks who accepts. */
 async function readAllStates(port: number, count: number): Promise<WorkerState[]> {
   const byIndex = new Map<number, WorkerState>();
-  for (let tries = 0; tries < 500 && byIndex.size < count; tries++) {
+  const end = performance.now() + 10_000;
+  while (byIndex.size < count && performance.now() < end) {
     const state = await readState(port);
     if (state) byIndex.set(state.index, state);
   }

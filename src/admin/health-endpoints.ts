@@ -28,6 +28,8 @@ interface HealthItem {
   readonly name: string;
   /** Several, joined by a comma, when the instances differ. */
   readonly type: string;
+  /** Why nodes are missing, if they are: an addition to APISIX's fields. */
+  readonly reason?: string;
   readonly nodes: readonly HealthNode[];
 }
 
@@ -59,10 +61,11 @@ function refusal(status: number, message: string): ControlReply {
   return { status, body: { error_msg: message } };
 }
 
-function toItem({ owner, instances }: ResourceHealth): HealthItem {
+function toItem({ owner, reason, instances }: ResourceHealth): HealthItem {
   return {
     name: `/apisix/${owner}`,
     type: [...new Set(instances.map(({ type }) => type))].join(','),
+    ...(reason !== null && { reason }),
     nodes: instances.flatMap((instance) => instance.addresses.map((address) => toNode(instance, address))),
   };
 }
@@ -92,7 +95,10 @@ function toTime(ms: number): string {
 
 function toPage(items: readonly HealthItem[]): string {
   const columns = ['Resource', 'Instance', 'Type', 'Address', 'Host', 'Status', 'Since', 'Counters', 'Last error'];
-  const rows = items.flatMap(({ name, nodes }) => nodes.map((node) => toRow(name, node)));
+  const rows = items.flatMap(({ name, reason, nodes }) => [
+    ...(reason === undefined ? [] : [toReasonRow(name, reason, columns.length - 1)]),
+    ...nodes.map((node) => toRow(name, node)),
+  ]);
   const headings = columns.map((column) => `<th>${column}</th>`).join('');
   return `<!DOCTYPE html>
 <html lang="en">
@@ -106,6 +112,10 @@ ${rows.join('\n')}
 </table>
 </body></html>
 `;
+}
+
+function toReasonRow(name: string, reason: string, width: number): string {
+  return `<tr><td>${escapeHtml(name)}</td><td colspan="${width}">${escapeHtml(`not probed: ${reason}`)}</td></tr>`;
 }
 
 function toRow(name: string, node: HealthNode): string {

@@ -58,6 +58,11 @@ export class HttpTarget implements Target {
     return this.#turn?.node.name ?? '';
   }
 
+  /** Of the same. */
+  get address(): string {
+    return this.#turn?.node.address ?? '';
+  }
+
   prepare(ctx: RequestContext): OutgoingRequest | WeirError | Promise<OutgoingRequest | WeirError> {
     const body = (this.#body ??= bodyAtHand(ctx));
     if (body !== null) return this.#address(ctx, body);

@@ -80,8 +80,15 @@ function readFramingFields(flat: readonly string[]): FramingFields {
 
 function parseContentLength(value: string): number {
   // Number() would also take '', '1e3', '+5' and '0x10': each an old smuggling trick.
-  if (!/^[0-9]{1,15}$/.test(value)) throw new WeirError('BAD_REQUEST', ['invalid Content-Length']);
-  return Number(value);
+  let length = 0;
+  for (let i = 0; i < value.length; i++) {
+    const digit = value.charCodeAt(i) - 0x30;
+    length = digit >= 0 && digit <= 9 ? length * 10 + digit : Number.NaN;
+  }
+  if (value === '' || value.length > 15 || Number.isNaN(length)) {
+    throw new WeirError('BAD_REQUEST', ['invalid Content-Length']);
+  }
+  return length;
 }
 
 function invalidResponse(detail: string): WeirError {

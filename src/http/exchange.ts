@@ -15,8 +15,6 @@ export interface ExchangeConnection {
   readonly serial: number;
   /** Null: not encrypted. */
   readonly tls: TlsFacts | null;
-  cork(): void;
-  uncork(): void;
   /** Lets the rest of the request body come in. */
   resumeBody(): void;
   /** Tells a client that waits for it that its body is wanted. */

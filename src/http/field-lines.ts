@@ -1,4 +1,5 @@
 import { WeirError } from '../base/errors.ts';
+import { addToNameHash, usualFieldName } from './field-names.ts';
 import { COLON, CR, HTAB, LF, SP, isFieldValueByte, isTokenByte } from './characters.ts';
 
 /** At most this many field lines in a head or a trailer section. */
@@ -24,7 +25,10 @@ export function parseFieldLines(
   let at = start;
   while (at < end) {
     const nameStart = at;
-    while (at < end && isTokenByte(bytes[at] ?? 0)) at++;
+    let hash = 0;
+    for (let byte = bytes[at] ?? 0; at < end && isTokenByte(byte); byte = bytes[++at] ?? 0) {
+      hash = addToNameHash(hash, byte);
+    }
     if (at === nameStart || bytes[at] !== COLON) throw new WeirError('BAD_REQUEST', ['invalid field name']);
     const nameEnd = at++;
 
@@ -39,7 +43,8 @@ export function parseFieldLines(
 
     if (flat.length >= 2 * maxFieldCount) throw new WeirError('HEAD_TOO_LARGE', [`${maxFieldCount} fields`]);
     flat.push(
-      text.substring(nameStart - textStart, nameEnd - textStart).toLowerCase(),
+      usualFieldName(bytes, nameStart, nameEnd, hash) ??
+        text.substring(nameStart - textStart, nameEnd - textStart).toLowerCase(),
       text.substring(valueStart - textStart, valueEnd - textStart),
     );
   }

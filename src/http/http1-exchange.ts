@@ -9,6 +9,8 @@ export interface Http1Connection extends ExchangeConnection {
   readonly closing: boolean;
   /** Appends to the socket; false when it holds enough (wait for {@link Exchange.onDrain}). */
   send(data: string | Buffer): boolean;
+  /** The same for large pieces, which leave in one system call; empty ones are left out. */
+  sendAll(pieces: readonly (string | Buffer)[]): boolean;
   /** From now on all bytes of the client, up to its end, are the body of the running exchange. */
   startTunnel(): void;
   /** The answer is complete. */
@@ -98,13 +100,7 @@ export class Http1Exchange extends Exchange {
     this.bytesSent += prefix.length + bytes.length + suffix.length;
     if (bytes.length > joinLimitBytes) {
       const kept = isOwned ? bytes : Buffer.from(bytes);
-      if (prefix === '' && suffix === '') return this.connection.send(kept);
-      this.connection.cork();
-      if (prefix !== '') this.connection.send(prefix);
-      let more = this.connection.send(kept);
-      if (suffix !== '') more = this.connection.send(suffix);
-      this.connection.uncork();
-      return more;
+      return this.connection.sendAll([prefix, kept, suffix]);
     }
     const joined = Buffer.allocUnsafe(prefix.length + bytes.length + suffix.length);
     if (prefix !== '') joined.write(prefix, 0, 'latin1');

@@ -64,10 +64,6 @@ export class Http2Stream implements ExchangeConnection, Expirable {
 
   // ---- for the exchange ---------------------------------------------------------------------------------------------
 
-  cork(): void {}
-
-  uncork(): void {}
-
   resumeBody(): void {
     this.#setDeadline(this.#connection.timeouts.bodyMs);
     if (this.#readsBody) return void this.#stream.resume();

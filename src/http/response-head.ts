@@ -11,7 +11,8 @@ export interface ResponseHead {
 }
 
 // The space behind the status may be missing when there is no reason phrase: common, harmless, and Node accepts it.
-const statusLine = /^HTTP\/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+const statusLine = /^HTTP\/1\.[01] [1-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?$/;
+const usualStatusLine = 'HTTP/1.1 200 OK\r\n';
 
 /**
  * Parses a complete response head.
@@ -22,8 +23,9 @@ const statusLine = /^HTTP\/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]
 export function parseResponseHead(bytes: Buffer, start: number, end: number): ResponseHead {
   const text = bytes.toString('latin1', start, end);
   const lineEnd = text.indexOf('\r\n');
-  const parts = statusLine.exec(text.substring(0, lineEnd));
-  if (parts === null) throw new WeirError('UPSTREAM_INVALID_RESPONSE', ['invalid status line']);
+  if (!text.startsWith(usualStatusLine) && !statusLine.test(text.substring(0, lineEnd))) {
+    throw new WeirError('UPSTREAM_INVALID_RESPONSE', ['invalid status line']);
+  }
 
   const fields = new Fields();
   try {
@@ -33,5 +35,6 @@ export function parseResponseHead(bytes: Buffer, start: number, end: number): Re
       cause: error,
     });
   }
-  return { status: Number(parts[2]), minorVersion: parts[1] === '1' ? 1 : 0, fields };
+  // `HTTP/1.1 200`: the digits stand where the pattern says.
+  return { status: Number(text.substring(9, 12)), minorVersion: text[7] === '1' ? 1 : 0, fields };
 }

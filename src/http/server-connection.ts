@@ -9,6 +9,7 @@ import { Fields } from './fields.ts';
 import { diagnoseUnfinishedHead, findHeadEnd, maxHeadBytes, maxRequestLineBytes } from './head-boundary.ts';
 import { Http1Exchange, type Http1Connection } from './http1-exchange.ts';
 import { parseRequestHead, type RequestHead } from './request-head.ts';
+import { Outbox } from './outbox.ts';
 import { readShared } from './shared-reads.ts';
 import type { FindTerminator } from './tls-handshake.ts';
 import type { TlsFacts } from './tls-terminator.ts';
@@ -81,6 +82,7 @@ export class ServerConnection implements Http1Connection, Expirable {
   closing = false;
 
   #socket: Socket;
+  #outbox: Outbox;
   #options: ServerConnectionOptions;
   #waiting: Buffer = nothing;
   #exchange: Exchange | null = null;
@@ -96,6 +98,7 @@ export class ServerConnection implements Http1Connection, Expirable {
   constructor(accepted: Socket, serial: number, options: ServerConnectionOptions, tls: TlsFacts | null = null) {
     const socket = readShared(accepted, (bytes) => this.#onData(bytes));
     this.#socket = socket;
+    this.#outbox = new Outbox(socket, () => this.#holdUntilSent());
     this.#options = options;
     this.serial = serial;
     this.tls = tls;
@@ -124,6 +127,7 @@ export class ServerConnection implements Http1Connection, Expirable {
   closeGracefully(): void {
     this.closing = true;
     if (this.#exchange !== null || this.#lingering) return;
+    this.#outbox.flush();
     // The last answer may still be on its way to a slow client.
     if (this.#socket.writableLength > 0) this.#closeAfterAnswer();
     else this.#socket.destroy();
@@ -134,23 +138,19 @@ export class ServerConnection implements Http1Connection, Expirable {
     this.closing = true;
     const exchange = this.#exchange;
     if (exchange?.onCut) exchange.onCut();
-    else if (!this.#lingering) this.#socket.destroy();
+    else if (!this.#lingering) this.destroy();
   }
 
   // ---- Http1Connection ----------------------------------------------------------------------------------------------
 
   send(data: string | Buffer): boolean {
-    const more = typeof data === 'string' ? this.#socket.write(data, 'latin1') : this.#socket.write(data);
-    if (!more && !this.#stalled) this.#holdUntilSent();
-    return more;
+    this.#outbox.add(data);
+    return !this.#stalled;
   }
 
-  cork(): void {
-    this.#socket.cork();
-  }
-
-  uncork(): void {
-    this.#socket.uncork();
+  sendAll(pieces: readonly (string | Buffer)[]): boolean {
+    this.#outbox.addAll(pieces);
+    return !this.#stalled;
   }
 
   sendContinue(): void {
@@ -179,6 +179,7 @@ export class ServerConnection implements Http1Connection, Expirable {
   }
 
   destroy(): void {
+    this.#outbox.flush();
     this.#socket.destroy();
   }
 
@@ -347,6 +348,7 @@ export class ServerConnection implements Http1Connection, Expirable {
     this.#lingering = true;
     this.#waiting = nothing;
     this.deadline = 0;
+    this.#outbox.flush();
     if (this.#socket.writableLength === 0) this.#socket.resume();
     else this.#holdUntilSent();
     // Counted from when the answer has left: a slow client may still be taking it.

@@ -35,6 +35,28 @@ describe('scanning a JSON object', () => {
     );
   });
 
+  it('finds what ends a string wherever it stands, in bytes that begin anywhere', () => {
+    for (let offset = 0; offset < 4; offset++) {
+      for (let plain = 0; plain < 20; plain++) {
+        for (const [special, isGood] of [
+          ['', true],
+          ['\\n', true],
+          ['\\"', true],
+          ['é\u007f!#[]', true],
+          ['\n', false],
+          ['\u0000', false],
+          ['\\', false],
+        ] as const) {
+          const text = `{"a":"${'x'.repeat(plain)}${special}${'y'.repeat(7)}","b":1}`;
+          const padded = Buffer.alloc(Buffer.byteLength(text) + offset);
+          padded.write(text, offset);
+          const members = scanJsonObject(padded.subarray(offset));
+          assert.equal(members?.at(1)?.key === 'b', isGood, `${JSON.stringify(text)} at ${offset}`);
+        }
+      }
+    }
+  });
+
   it('refuses what is nested deeper than 1000 levels, whatever follows', () => {
     const nested = (depth: number): Buffer => Buffer.from(`{"a":${'['.repeat(depth)}1${']'.repeat(depth)}}`);
     assert.equal(scanJsonObject(nested(1000))?.[0]?.elementCount, 1);

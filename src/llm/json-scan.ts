@@ -29,6 +29,18 @@ const closeBracket = 0x5d;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
+/** The bytes, and the same in words of four, for searches. */
+interface Source {
+  readonly bytes: Buffer;
+  /** Empty where the bytes do not begin at such a word. */
+  readonly words: Uint32Array;
+}
+
+function sourceOf(bytes: Buffer): Source {
+  const count = bytes.byteOffset % 4 === 0 ? bytes.length >> 2 : 0;
+  return { bytes, words: new Uint32Array(bytes.buffer, count === 0 ? 0 : bytes.byteOffset, count) };
+}
+
 /** 1 for bytes at which a string needs a second look: its end, an escape, a control character that JSON forbids. */
 const endsPlainText = new Uint8Array(256);
 endsPlainText.fill(1, 0, 0x20);
@@ -49,17 +61,18 @@ for (const character of '"\\/bfnrt') isShortEscape[character.charCodeAt(0)] = 1;
  * @throws RangeError beyond {@link maxJsonDepth}.
  */
 export function scanJsonObject(bytes: Buffer): JsonMember[] | null {
+  const source = sourceOf(bytes);
   let at = skipSpace(bytes, 0);
   if (bytes[at] !== openBrace) return null;
   at = skipSpace(bytes, at + 1);
   const members: JsonMember[] = [];
   while (bytes[at] !== closeBrace || members.length > 0) {
     const keyStart = at;
-    const keyEnd = stringEnd(bytes, at);
+    const keyEnd = stringEnd(source, at);
     const start = keyEnd === -1 ? -1 : skipColon(bytes, keyEnd);
     if (start === -1) return null;
     const counter = { elements: -1 };
-    const end = valueEnd(bytes, start, counter);
+    const end = valueEnd(source, start, counter);
     if (end === -1) return null;
     members.push({ key: keyOf(bytes, keyStart, keyEnd), keyStart, start, end, elementCount: counter.elements });
     at = skipSpace(bytes, end);
@@ -76,7 +89,7 @@ export function scanJsonObject(bytes: Buffer): JsonMember[] | null {
  * @throws RangeError beyond {@link maxJsonDepth}.
  */
 export function checkJsonDepth(bytes: Buffer): void {
-  valueEnd(bytes, skipSpace(bytes, 0), { elements: -1 });
+  valueEnd(sourceOf(bytes), skipSpace(bytes, 0), { elements: -1 });
 }
 
 function keyOf(bytes: Buffer, keyStart: number, keyEnd: number): string {
@@ -89,7 +102,8 @@ function keyOf(bytes: Buffer, keyStart: number, keyEnd: number): string {
  * @param counter - Gets the number of elements if the value is an array.
  * @returns The offset behind it, or -1 if it is no JSON.
  */
-function valueEnd(bytes: Buffer, start: number, counter: { elements: number }): number {
+function valueEnd(source: Source, start: number, counter: { elements: number }): number {
+  const { bytes } = source;
   const closers: number[] = [];
   let at = start;
   for (;;) {
@@ -101,13 +115,13 @@ function valueEnd(bytes: Buffer, start: number, counter: { elements: number }): 
       if (bytes[at] !== closer) {
         if (closers.length === maxJsonDepth) throw tooDeep();
         closers.push(closer);
-        at = first === openBrace ? skipKey(bytes, at) : at;
+        at = first === openBrace ? skipKey(source, at) : at;
         if (at === -1) return -1;
         continue;
       }
       at++;
     } else {
-      at = first === quote ? stringEnd(bytes, at) : literalEnd(bytes, at);
+      at = first === quote ? stringEnd(source, at) : literalEnd(bytes, at);
       if (at === -1) return -1;
     }
 
@@ -118,7 +132,7 @@ function valueEnd(bytes: Buffer, start: number, counter: { elements: number }): 
       if (bytes[at] === comma) {
         if (closers.length === 1 && closer === closeBracket) counter.elements++;
         at = skipSpace(bytes, at + 1);
-        if (closer === closeBrace) at = skipKey(bytes, at);
+        if (closer === closeBrace) at = skipKey(source, at);
         if (at === -1) return -1;
         break;
       }
@@ -140,9 +154,9 @@ export function isTooDeep(value: unknown, levels = maxJsonDepth): boolean {
 }
 
 /** @returns The offset of the value behind the key and colon that stand at `at`, or -1. */
-function skipKey(bytes: Buffer, at: number): number {
-  const keyEnd = stringEnd(bytes, at);
-  return keyEnd === -1 ? -1 : skipColon(bytes, keyEnd);
+function skipKey(source: Source, at: number): number {
+  const keyEnd = stringEnd(source, at);
+  return keyEnd === -1 ? -1 : skipColon(source.bytes, keyEnd);
 }
 
 function skipColon(bytes: Buffer, at: number): number {
@@ -150,11 +164,35 @@ function skipColon(bytes: Buffer, at: number): number {
   return bytes[colonAt] === colon ? skipSpace(bytes, colonAt + 1) : -1;
 }
 
+/**
+ * Skips four bytes at a time as long as none of them is a quote, a backslash or a control character. Of `x ^ quotes` a byte is
+ * zero where a quote stands; `(x - 0x01…) & ~x & 0x80…` tells whether a word has such a byte, and now and then that it has
+ * although it has not: https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord.
+ *
+ * @param from - A multiple of 4.
+ * @returns Where bytes have to be looked at one by one again.
+ */
+function skipPlainWords(words: Uint32Array, from: number): number {
+  const { length } = words;
+  let at = from >> 2;
+  for (; at < length; at++) {
+    const word = words[at] ?? 0;
+    const quotes = word ^ 0x22222222;
+    const backslashes = word ^ 0x5c5c5c5c;
+    const found =
+      ((quotes - 0x01010101) & ~quotes) | ((backslashes - 0x01010101) & ~backslashes) | ((word - 0x20202020) & ~word);
+    if ((found & 0x80808080) !== 0) break;
+  }
+  return at << 2;
+}
+
 /** @returns The offset behind the string that opens at `at`, or -1. */
-function stringEnd(bytes: Buffer, at: number): number {
+function stringEnd({ bytes, words }: Source, at: number): number {
   if (bytes[at] !== quote) return -1;
   const { length } = bytes;
   for (let i = at + 1; i < length; i++) {
+    if ((i & 3) === 0) i = skipPlainWords(words, i);
+    // Behind the end stands what no string may hold.
     const byte = bytes[i] ?? 0;
     if (byte > backslash || endsPlainText[byte] === 0) continue;
     if (byte === quote) return i + 1;

@@ -166,6 +166,17 @@ const rows: Row[] = [
     sent: '{"messages":[],"stream":true,"stream_options":{"include_usage":true}}',
     facts: { stream: true },
   },
+  ...['1', '"true"', '"on"'].map((value) => ({
+    name: `a stream that is asked for with ${value}, which some providers take for true, reports its usage`,
+    client: `{"stream":${value},"messages":[]}`,
+    sent: `{"messages":[],"stream":${value},"stream_options":{"include_usage":true}}`,
+    facts: { stream: true },
+  })),
+  ...['false', 'null'].map((value) => ({
+    name: `stream ${value} goes out as it came`,
+    client: `{"stream":${value}, "messages":[]}`,
+    facts: { stream: false },
+  })),
   {
     name: 'the other stream options of the client stay',
     client: '{"stream":true,"stream_options":{"include_obfuscation":false},"messages":[]}',

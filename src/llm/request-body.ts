@@ -58,7 +58,7 @@ export function parseRequestBody(bytes: Uint8Array): RequestBody | WeirError {
   }
   // RFC 8259 section 8.1. Decoding would replace the bytes, and what is re-encoded would no longer be what came.
   if (!isUtf8(bytes)) return new WeirError('LLM_BODY_SYNTAX', ['it is not valid UTF-8']);
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
     if (bytes.length >= largeBodyBytes) {
       const members = scanJsonObject(buffer);

@@ -1,3 +1,4 @@
+import { WeirError } from '../base/errors.ts';
 import { findSecretReferences, replaceSecretReferences } from '../config/secret-reference.ts';
 import type { HealthCheck } from '../upstream/health/health-check.ts';
 import type { Plugin } from './define-plugin.ts';
@@ -34,15 +35,15 @@ export class DeclaredChecks {
   }
 
   /**
-   * The checks as they are now; none while a secret is not available, since workers refuse the requests meanwhile, and
+   * The checks as they are now; SECRET_UNAVAILABLE while a secret is not there: workers refuse the requests meanwhile, and
    * a probe without its credential would find out nothing.
    *
    * @throws Error when the configuration is not valid with the values of its secrets; its text may hold one.
    */
-  read(): readonly HealthCheck[] {
+  read(): readonly HealthCheck[] | WeirError {
     const values = new Map<string, string>();
     for (const { reference, state } of this.#secrets) {
-      if ('failure' in state) return [];
+      if ('failure' in state) return new WeirError('SECRET_UNAVAILABLE', [reference, state.failure]);
       values.set(reference, state.value);
     }
     const conf = replaceSecretReferences(this.#conf, ({ text }) => values.get(text) ?? text);

@@ -9,6 +9,8 @@ import type { Reply } from './reply.ts';
 export interface Target {
   /** The instance: `ai-proxy-openai`. */
   readonly name: string;
+  /** Where it is by the configuration: `host:port`. */
+  readonly address: string;
   /**
    * Builds the request of one attempt from the client's own; a WeirError when that is impossible. A Promise only where
    * something has to be waited for, such as a token.

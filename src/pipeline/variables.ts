@@ -45,7 +45,7 @@ const logVariables: ReadonlyMap<string, LogGetter> = new Map<string, LogGetter>(
   ['weir_error', (ctx) => ctx.errorCode ?? undefined],
 
   ['upstream_addr', (ctx) => perAttempt(ctx, (attempt) => attempt.address)],
-  ['upstream_instance', (ctx) => perAttempt(ctx, (attempt) => attempt.target)],
+  ['upstream_instance', (ctx) => perAttempt(ctx, (attempt) => toBytes(attempt.target))],
   ['upstream_status', (ctx) => perAttempt(ctx, (attempt) => (attempt.status === 0 ? '-' : String(attempt.status)))],
   ['upstream_response_time', (ctx) => perAttempt(ctx, (attempt) => secondsOrDash(attempt.responseMs))],
   ['upstream_connect_time', (ctx) => perAttempt(ctx, (attempt) => secondsOrDash(attempt.connectMs))],

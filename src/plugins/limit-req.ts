@@ -1,8 +1,9 @@
-import { WeirError } from '../base/errors.ts';
+import { setTimeout } from 'node:timers/promises';
 import { longestTimerMs } from '../base/longest-timer.ts';
 import type { RequestContext } from '../pipeline/context.ts';
 import { definePlugin, type StepResult } from '../pipeline/define-plugin.ts';
 import { resolvePluginVariable } from '../pipeline/variables.ts';
+import { whileAwaited } from '../pipeline/while-awaited.ts';
 import { counterScope } from '../rate-limit/counter-scope.ts';
 import { compileLimitKey } from '../rate-limit/limit-key.ts';
 import { checkPolicy, policyCredentials, policyFields } from '../rate-limit/policy-schema.ts';
@@ -76,19 +77,10 @@ export const limitReq = definePlugin({
   },
 });
 
-/** @throws WeirError CLIENT_CLOSED_REQUEST when the client does not wait so long. */
-function waitForTurn({ exchange }: RequestContext, delayMs: number): Promise<undefined> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => {
-        exchange.onAbort = null;
-        resolve(undefined);
-      },
-      Math.min(delayMs, longestTimerMs),
-    );
-    exchange.onAbort = () => {
-      clearTimeout(timer);
-      reject(new WeirError('CLIENT_CLOSED_REQUEST'));
-    };
+/** @throws WeirError CLIENT_CLOSED_REQUEST or SHUTTING_DOWN when nobody waits so long. */
+function waitForTurn(ctx: RequestContext, delayMs: number): Promise<undefined> {
+  return whileAwaited(ctx, async (signal) => {
+    await setTimeout(Math.min(delayMs, longestTimerMs), undefined, { signal }).catch(() => signal.throwIfAborted());
+    return undefined;
   });
 }

@@ -21,7 +21,7 @@ interface Conf {
 
 /** Probes the port of its configuration with the key of it. */
 const prober = {
-  check: () => null,
+  check: (conf: unknown) => ((conf as Conf).key === 'canary' ? 'the key is canary' : null),
   healthChecks(conf: unknown): readonly HealthCheck[] {
     const { port, key } = conf as Conf;
     const origin = { scheme: 'http', host: '127.0.0.1', port } as const;
@@ -55,6 +55,10 @@ function put(kind: string, id: string, value: object): ResourceChange {
 
 function route(conf: Conf, more: object = {}): ResourceChange {
   return put('routes', '1', { plugins: { prober: conf }, ...more });
+}
+
+function route2(key: string): ResourceChange {
+  return put('routes', '2', { plugins: { prober: { port: 1, key } } });
 }
 
 const owners = (monitor: HealthMonitor): string[] => monitor.describe().map(({ owner }) => owner);
@@ -118,8 +122,25 @@ test('while a secret is not there nothing is probed', async () => {
     route({ port: target.port, key }),
   ]);
   await eventually(() => vault.requests.length > 0);
-  assert.deepEqual(monitor.describe(), [{ owner: 'routes/1', instances: [] }]);
+  await eventually(() => /\$secret:\/\/vault\/1\/a\/key.*503/.test(monitor.describe()[0]?.reason ?? ''));
+  assert.deepEqual(monitor.describe()[0]?.instances, []);
   isSealed = false;
   await eventually(() => target.requests.length > 0);
   assert.equal(fieldOf(target.requests[0], 'x-key'), 'one');
+  assert.equal(monitor.describe()[0]?.reason, null);
+});
+
+test('why nothing is probed is told without the value of a secret', () => {
+  using monitor = createMonitor();
+  process.env['WEIR_TEST_KEY'] = 'canary';
+  try {
+    monitor.apply([route({ port: 1, key: '$env://WEIR_TEST_KEY' }), route2('$env://WEIR_TEST_NONE')]);
+  } finally {
+    delete process.env['WEIR_TEST_KEY'];
+  }
+  const [invalid, missing] = monitor.describe();
+  assert.deepEqual([invalid?.instances, missing?.instances], [[], []]);
+  assert.match(invalid?.reason ?? '', /not valid with the values of its secrets/);
+  assert.doesNotMatch(invalid?.reason ?? '', /canary/);
+  assert.match(missing?.reason ?? '', /\$env:\/\/WEIR_TEST_NONE.*the environment variable is not set/);
 });

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { longestTimerMs } from '../base/longest-timer.ts';
 import { pluginMetaOf } from '../config/plugin-meta.ts';
@@ -12,12 +11,11 @@ import type { Plugin } from '../pipeline/define-plugin.ts';
 import { SecretCache } from '../pipeline/secret-cache.ts';
 import type { NamedCells } from '../shared-memory/named-cells.ts';
 import { parseConnectTo } from '../upstream/connect-to.ts';
-import { createConnector } from '../upstream/connector.ts';
 import type { Schedule } from '../upstream/health/address-monitor.ts';
 import type { HealthCheck } from '../upstream/health/health-check.ts';
 import { InstanceMonitor, type ProbeNetwork, type ResourceHealth } from '../upstream/health/instance-monitor.ts';
 import type { HealthReport } from '../upstream/health/shared-health.ts';
-import { createResolver } from '../upstream/resolver.ts';
+import { createNetwork } from '../upstream/network.ts';
 
 interface HealthMonitorOptions {
   readonly findPlugin: (enabled: readonly string[] | undefined) => (name: string) => Plugin | undefined;
@@ -58,6 +56,8 @@ type Declared = Pick<DeclaredChecks, 'canChange' | 'refresh' | 'read'>;
 interface Watched {
   readonly declared: readonly Declared[];
   readonly monitors: Map<string, InstanceMonitor>;
+  /** Why there are not monitors for all; null: there are. */
+  reason: string | null;
   cancelRefresh: () => void;
 }
 
@@ -119,8 +119,9 @@ export class HealthMonitor {
 
   /** Everything that is checked, by resource. */
   describe(): readonly ResourceHealth[] {
-    return Array.from(this.#watched, ([owner, { monitors }]) => ({
+    return Array.from(this.#watched, ([owner, { monitors, reason }]) => ({
       owner,
+      reason,
       instances: Array.from(monitors.values(), (monitor) => monitor.describe()),
     }));
   }
@@ -134,7 +135,12 @@ export class HealthMonitor {
     if (declared.length === 0) return this.#unwatch(owner);
     const before = this.#watched.get(owner);
     before?.cancelRefresh();
-    const watched = { declared, monitors: before?.monitors ?? new Map(), cancelRefresh: () => {} };
+    const watched: Watched = {
+      declared,
+      monitors: before?.monitors ?? new Map(),
+      reason: before === undefined ? 'its secrets are being fetched' : before.reason,
+      cancelRefresh: () => {},
+    };
     this.#watched.set(owner, watched);
     this.#refresh(owner, watched);
   }
@@ -174,8 +180,15 @@ export class HealthMonitor {
     }
   }
 
-  #setChecks(owner: string, { declared, monitors }: Watched): void {
-    const checks = new Map(declared.flatMap((each) => this.#read(owner, each)).map((check) => [check.name, check]));
+  #setChecks(owner: string, watched: Watched): void {
+    const { declared, monitors } = watched;
+    const checks = new Map<string, HealthCheck>();
+    watched.reason = null;
+    for (const each of declared) {
+      const found = this.#read(owner, each);
+      if (typeof found === 'string') watched.reason ??= found;
+      else for (const check of found) checks.set(check.name, check);
+    }
     for (const [name, monitor] of monitors) {
       const check = checks.get(name);
       if (check !== undefined && monitor.update(check)) {
@@ -190,33 +203,25 @@ export class HealthMonitor {
     for (const [name, check] of checks) monitors.set(name, new InstanceMonitor(check, parts));
   }
 
-  #read(owner: string, declared: Declared): readonly HealthCheck[] {
+  /** @returns The checks, or why there are none. */
+  #read(owner: string, declared: Declared): readonly HealthCheck[] | string {
     try {
-      return declared.read();
+      const checks = declared.read();
+      return checks instanceof WeirError ? checks.message : checks;
     } catch {
       // The workers say what is wrong, without the values of secrets that stand in this error.
       this.#options.log.warn('health: the checks of a resource cannot be run, its instances count as healthy', {
         owner,
       });
-      return [];
+      return 'the configuration is not valid with the values of its secrets: see the error log';
     }
   }
 
-  #createNetwork({ apisix: { ssl, dns_resolver_valid }, weir }: GatewayConfig): ProbeNetwork {
+  #createNetwork(config: GatewayConfig): ProbeNetwork {
     const { log, prefix } = this.#options;
-    const resolver = createResolver({
-      log,
-      ...(dns_resolver_valid !== undefined && { ttlMs: dns_resolver_valid * 1000 }),
-    });
-    const connector = createConnector({
-      resolver,
-      connectTo: new Map(),
-      ...(ssl.ssl_trusted_certificate !== 'system' && {
-        trustedCa: readFileSync(resolve(prefix, ssl.ssl_trusted_certificate), 'utf8'),
-      }),
-      log,
-    });
-    const destinations = parseConnectTo(new Map(Object.entries(weir.connect_to)));
+    // Without `connect_to`: probes go to addresses, which it has been applied to before.
+    const { resolver, connector } = createNetwork(config, { prefix, connectTo: {}, log });
+    const destinations = parseConnectTo(new Map(Object.entries(config.weir.connect_to)));
     return { resolver, destinations, connector, deadlines: this.#deadlines };
   }
 }

@@ -1,5 +1,6 @@
 import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { RepeatedLog } from '../base/repeated-log.ts';
 import type { ResponseHead } from '../http/response-head.ts';
 import type { AttemptRecord, RequestContext } from '../pipeline/context.ts';
 import type { Reply } from '../pipeline/reply.ts';
@@ -17,8 +18,10 @@ const nothing = Buffer.alloc(0);
 export interface AttemptParts {
   readonly target: Target;
   readonly outgoing: OutgoingRequest;
-  /** For what goes wrong with the upstream. */
+  /** For faults of the gateway. */
   readonly log: Log;
+  /** For what goes wrong with the upstream. */
+  readonly failureLog: RepeatedLog;
 }
 
 /**
@@ -32,6 +35,7 @@ export class Attempt implements ResponseHandler {
   #target: Target;
   #outgoing: OutgoingRequest;
   #log: Log;
+  #failureLog: RepeatedLog;
   // What went wrong with the upstream, also when the client already had a part of the answer by then.
   #failure: WeirError | null = null;
   #startedAt = performance.now();
@@ -44,18 +48,18 @@ export class Attempt implements ResponseHandler {
   #piece: Buffer | null = null;
   #whole: Buffer[] = [];
   #loosePieces = 0;
-  #corked = false;
   #held: Buffer[] = [];
   #flushTimer: NodeJS.Timeout | null = null;
   #maxBytes = Infinity;
   #durationTimer: NodeJS.Timeout | null = null;
   #resolve: (failure: AttemptFailure | null) => void = () => {};
 
-  constructor(ctx: RequestContext, { target, outgoing, log }: AttemptParts) {
+  constructor(ctx: RequestContext, { target, outgoing, log, failureLog }: AttemptParts) {
     this.#ctx = ctx;
     this.#target = target;
     this.#outgoing = outgoing;
     this.#log = log;
+    this.#failureLog = failureLog;
     this.record = {
       target: target.name,
       address: outgoing.address ?? outgoing.host,
@@ -99,7 +103,7 @@ export class Attempt implements ResponseHandler {
     if (this.record.bytes > this.#maxBytes) return this.#giveUp(new WeirError('UPSTREAM_RESPONSE_TOO_LARGE'));
     const piece = this.#gear === 'stream' && this.#reception !== null ? this.#reception.onChunk(bytes) : bytes;
     if (piece.length === 0) return;
-    if (this.#piece !== null) this.#putAway(this.#piece, true);
+    if (this.#piece !== null) this.#putAway(this.#piece);
     this.#piece = piece;
   }
 
@@ -112,9 +116,8 @@ export class Attempt implements ResponseHandler {
   }
 
   #putPieceAway(): void {
-    if (this.#piece !== null) this.#putAway(this.#piece, false);
+    if (this.#piece !== null) this.#putAway(this.#piece);
     this.#piece = null;
-    this.#uncork();
   }
 
   onEnd(): void {
@@ -151,7 +154,6 @@ export class Attempt implements ResponseHandler {
       this.#flushHeld();
       this.#begin(reception);
       exchange.end(ending.body.length === 0 ? last : Buffer.concat([last, ending.body]));
-      this.#uncork();
     }
     this.#settle(null);
   }
@@ -196,8 +198,7 @@ export class Attempt implements ResponseHandler {
     return this.record.bytes === 0 && this.#status === 200 && this.#outgoing.wire.method !== 'HEAD';
   }
 
-  /** @param moreFollows - More pieces of the same read: they leave in one write. */
-  #putAway(bytes: Buffer, moreFollows: boolean): void {
+  #putAway(bytes: Buffer): void {
     const intervalMs = this.#reception?.flushIntervalMs ?? 0;
     if (this.#gear === 'whole' || this.#gear === 'held') {
       this.#whole.push(Buffer.from(bytes));
@@ -211,10 +212,6 @@ export class Attempt implements ResponseHandler {
       this.#held.push(Buffer.from(bytes));
       this.#flushTimer ??= setTimeout(() => this.#flushHeld(), intervalMs);
     } else {
-      if (moreFollows && !this.#corked) {
-        this.#corked = true;
-        this.#ctx.exchange.connection.cork();
-      }
       this.#relay(bytes);
     }
   }
@@ -222,12 +219,6 @@ export class Attempt implements ResponseHandler {
   #relay(bytes: Buffer): void {
     if (this.#reception !== null) this.#begin(this.#reception);
     if (!this.#ctx.exchange.write(bytes)) this.#call?.pause();
-  }
-
-  #uncork(): void {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#ctx.exchange.connection.uncork();
   }
 
   #begin(reception: Reception): void {
@@ -320,8 +311,10 @@ export class Attempt implements ResponseHandler {
   #logFailure({ code, message, cause, blame }: WeirError): void {
     if (blame === 'client') return;
     const ctx = this.#ctx;
-    const facts = { code, request_id: ctx.id, route_id: ctx.route?.id, target: this.#target.name };
-    if (code === 'INTERNAL') this.#log.error(message, { ...facts, error: cause });
-    else this.#log.warn(message, facts);
+    const target = this.#target.name;
+    const routeId = ctx.route?.id;
+    const fields = { code, request_id: ctx.id, route_id: routeId, target };
+    if (code === 'INTERNAL') return this.#log.error(message, { ...fields, error: cause });
+    this.#failureLog.write(`${routeId} ${target} ${code}`, { level: 'warn', message, fields });
   }
 }

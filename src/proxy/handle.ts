@@ -1,10 +1,11 @@
 import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import type { RepeatedLog } from '../base/repeated-log.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ExchangeHandler } from '../http/server-connection.ts';
 import { BodyCapture } from '../pipeline/body-capture.ts';
 import type { Pipeline } from '../pipeline/compile.ts';
-import { RequestContext } from '../pipeline/context.ts';
+import { type AttemptRecord, RequestContext } from '../pipeline/context.ts';
 import { refusal, type Reply } from '../pipeline/reply.ts';
 import { answerFilter, runSteps } from '../pipeline/run.ts';
 import type { AttemptFailure, Target } from '../pipeline/target.ts';
@@ -32,6 +33,8 @@ export interface Gateway {
   readonly writeAccessLog: (ctx: RequestContext) => void;
   readonly traffic: RequestCounter;
   readonly log: Log;
+  /** For attempts that fail: with a dead upstream every request has one. */
+  readonly failureLog: RepeatedLog;
 }
 
 /** The data plane: every request that a listener takes goes through here. */
@@ -93,32 +96,37 @@ interface Serving {
   readonly gateway: Gateway;
 }
 
-/** rewrite -> access -> target. A Reply comes from whoever stopped the request; undefined: the target has answered. */
-async function serve(
-  ctx: RequestContext,
-  route: CompiledRoute,
-  { snapshot, gateway }: Serving,
-): Promise<Reply | undefined> {
+type Served = Reply | undefined | Promise<Reply | undefined>;
+
+/**
+ * rewrite -> access -> target. A Reply comes from whoever stopped the request; undefined: the target has answered. Not
+ * `async`: what is here already is not waited for, because each wait is a promise and a turn of the queue.
+ */
+function serve(ctx: RequestContext, route: CompiledRoute, serving: Serving): Served {
   ctx.route = route;
-  let { pipeline } = route;
-  // Awaiting what is here already would cost a promise and a turn of the queue each time.
-  const entered = enter(ctx, pipeline, gateway);
-  if (entered !== undefined) await entered;
-  const opened = runSteps(pipeline.opening, ctx);
-  const refused = opened instanceof Promise ? await opened : opened;
-  if (refused !== undefined) return refused;
+  const entered = enter(ctx, route.pipeline, serving.gateway);
+  return entered === undefined ? open(ctx, route, serving) : entered.then(() => open(ctx, route, serving));
+}
 
-  if (ctx.consumer !== null) {
-    pipeline = snapshot.pipelineFor(route, ctx.consumer);
-    const changed = enter(ctx, pipeline, gateway);
-    if (changed !== undefined) await changed;
-  }
-  const stepped = runSteps(pipeline.steps, ctx);
-  const early = stepped instanceof Promise ? await stepped : stepped;
-  if (early !== undefined) return early;
+/** The steps that may find a consumer. */
+function open(ctx: RequestContext, route: CompiledRoute, serving: Serving): Served {
+  const opened = runSteps(route.pipeline.opening, ctx);
+  if (opened instanceof Promise) return opened.then((refused) => refused ?? proceed(ctx, route, serving));
+  return opened ?? proceed(ctx, route, serving);
+}
 
-  if (ctx.target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
-  return callTarget(ctx, ctx.target, gateway.log);
+/** The rest, with what a consumer adds to it. */
+function proceed(ctx: RequestContext, route: CompiledRoute, { snapshot, gateway }: Serving): Served {
+  if (ctx.consumer === null) return finish(ctx, route.pipeline, gateway);
+  const pipeline = snapshot.pipelineFor(route, ctx.consumer);
+  const changed = enter(ctx, pipeline, gateway);
+  return changed === undefined ? finish(ctx, pipeline, gateway) : changed.then(() => finish(ctx, pipeline, gateway));
+}
+
+function finish(ctx: RequestContext, pipeline: Pipeline, gateway: Gateway): Served {
+  const early = runSteps(pipeline.steps, ctx);
+  if (early instanceof Promise) return early.then((reply) => reply ?? callTarget(ctx, gateway));
+  return early ?? callTarget(ctx, gateway);
 }
 
 /** From here on the request belongs to this pipeline, and so does its answer. @returns What to wait for, if anything. */
@@ -137,16 +145,21 @@ function enter(ctx: RequestContext, pipeline: Pipeline, gateway: Gateway): Promi
 }
 
 /** Makes attempts until one has answered the client (undefined), or the target knows no other. */
-async function callTarget(ctx: RequestContext, target: Target, log: Log): Promise<Reply | undefined> {
+async function callTarget(ctx: RequestContext, { log, failureLog }: Gateway): Promise<Reply | undefined> {
+  const { target } = ctx;
+  if (target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
   for (;;) {
     const prepared = target.prepare(ctx);
     const outgoing = prepared instanceof Promise ? await prepared : prepared;
+    const unsentRecord = outgoing instanceof WeirError ? recordUnsent(target) : null;
     const failure =
-      outgoing instanceof WeirError ? unsent(outgoing) : await startAttempt(ctx, { target, outgoing, log });
+      outgoing instanceof WeirError ? unsent(outgoing) : await startAttempt(ctx, { target, outgoing, log, failureLog });
     if (failure === null) ctx.isUpstreamAnswer = true;
     if (failure === null || ctx.exchange.aborted) return undefined;
     const answered = target.answerFailure(ctx, failure);
     const reply = answered instanceof Promise ? await answered : answered;
+    // Of several attempts all are listed: what follows this one must not look like the first choice.
+    if (unsentRecord !== null && (reply === null || ctx.attempts.length > 0)) ctx.attempts.push(unsentRecord);
     if (reply === null) continue;
     ctx.errorCode ??= failure.error?.code ?? null;
     ctx.isUpstreamAnswer = reply === failure.answer;
@@ -173,6 +186,19 @@ function tellFirstAttempt(ctx: RequestContext, onFirstAttempt: (ctx: RequestCont
 /** The request could not even be built. */
 function unsent(error: WeirError): AttemptFailure {
   return { error, answer: null, status: 0, address: '', elapsedMs: 0 };
+}
+
+/** Of a target as it is now: afterwards it may stand for its next instance. */
+function recordUnsent({ name, address }: Target): AttemptRecord {
+  return {
+    target: name,
+    address,
+    status: 0,
+    connectMs: undefined,
+    headerMs: undefined,
+    responseMs: undefined,
+    bytes: 0,
+  };
 }
 
 function checkDeclaredSize(ctx: RequestContext): void {

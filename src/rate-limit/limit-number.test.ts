@@ -4,7 +4,9 @@ import { fakeRequest } from '../router/request-view.fixture.ts';
 import { compileVariable } from '../router/variables.ts';
 import { compileLimitNumber, isNeverNumber } from './limit-number.ts';
 
-const request = fakeRequest({ queryString: 'quota=20&zero=0&text=ten&huge=9007199254740993' });
+const request = fakeRequest({
+  queryString: 'quota=20&zero=0&text=ten&huge=9007199254740993&hex=0x10&power=1e3&sign=%2B5',
+});
 
 const cases: readonly (readonly [value: number | string, constant: number | null, resolved: number | string])[] = [
   [30, 30, 30],
@@ -19,6 +21,10 @@ const cases: readonly (readonly [value: number | string, constant: number | null
   ['$arg_quota.5', null, ''],
   ['${arg_quota}.5', null, '20.5'],
   ['$arg_huge', null, '9007199254740993'],
+  ['$arg_hex', null, '0x10'],
+  ['$arg_power', null, '1e3'],
+  ['$arg_sign', null, '+5'],
+  [' $arg_quota', null, ' 20'],
   ['ten', null, 'ten'],
 ];
 
@@ -30,6 +36,6 @@ for (const [value, constant, resolved] of cases) {
 }
 
 test('a text without variables that is no number can be told when it is configured', () => {
-  const values = ['ten', '0', '', '1.5', '10', '$arg_quota', 10];
-  assert.deepEqual(values.filter(isNeverNumber), ['ten', '0', '', '1.5']);
+  const values = ['ten', '0', '', '1.5', '0x10', '10', '$arg_quota', 10];
+  assert.deepEqual(values.filter(isNeverNumber), ['ten', '0', '', '1.5', '0x10']);
 });

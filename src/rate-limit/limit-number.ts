@@ -44,6 +44,7 @@ export function isNeverNumber(value: number | string): boolean {
 }
 
 function toLimitNumber(text: string): number | string {
-  const number = Number(text);
+  // `Number` would take `0x10`, `1e3` and ` 5 ` as well.
+  const number = /^[0-9]+$/.test(text) ? Number(text) : 0;
   return Number.isSafeInteger(number) && number > 0 ? number : text;
 }

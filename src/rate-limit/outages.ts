@@ -1,9 +1,16 @@
 import type { Log } from '../base/log.ts';
+import { RepeatedLog } from '../base/repeated-log.ts';
 
-interface Outage {
-  readonly reason: string;
-  /** What the server is tried with. */
+/** Why a server is not asked. */
+interface OutageCause {
+  /** What the server is tried with: it must lie on it. */
   readonly key: string;
+  readonly reason: string;
+  /** It may answer, but does not count: only what it has written proves that it does again. */
+  readonly refusesWrites: boolean;
+}
+
+interface Outage extends OutageCause {
   /** `performance.now()` when the attempt began that is still open; null: none is. */
   triedAt: number | null;
 }
@@ -11,14 +18,15 @@ interface Outage {
 interface OutagesOptions {
   /** What is logged of the Redis: without credentials. */
   readonly name: string;
-  /** Asks for a key without changing anything. Rejects when the server cannot be asked. */
-  readonly probe: (key: string) => Promise<unknown>;
+  /** Asks for a key, or writes to it, without changing anything. Rejects when the server cannot be asked. */
+  readonly probe: (key: string, refusesWrites: boolean) => Promise<unknown>;
   readonly log: Log;
 }
 
 const probeIntervalMs = 200;
 /** By then the connection itself has been given up, and an attempt over another one can be made. */
 const probeTimeoutMs = 2000;
+const failureMessage = 'a Redis with counters of rate limits fails';
 
 /**
  * The servers of a Redis that are away, so that nobody waits for them: they are tried in the background until they answer.
@@ -26,6 +34,7 @@ const probeTimeoutMs = 2000;
  */
 export class Outages {
   readonly #options: OutagesOptions;
+  readonly #refusalLog: RepeatedLog;
   readonly #outages = new Map<string, Outage>();
   /** Servers whose failure was logged and whose return was not. */
   readonly #failing = new Set<string>();
@@ -33,6 +42,7 @@ export class Outages {
 
   constructor(options: OutagesOptions) {
     this.#options = options;
+    this.#refusalLog = new RepeatedLog(options.log);
   }
 
   /** Why a server is not to be asked; undefined: it may be. */
@@ -40,11 +50,10 @@ export class Outages {
     return this.#outages.size === 0 ? undefined : this.#outages.get(server)?.reason;
   }
 
-  /** @param key - What the server is tried with: it must lie on it. */
-  begin(server: string, key: string, reason: string): void {
-    this.failed(server, reason);
+  begin(server: string, cause: OutageCause): void {
+    this.failed(server, cause.reason);
     if (this.#outages.has(server)) return;
-    this.#outages.set(server, { reason, key, triedAt: null });
+    this.#outages.set(server, { ...cause, triedAt: null });
     this.#timer ??= setInterval(() => this.probe(), probeIntervalMs).unref();
   }
 
@@ -52,14 +61,25 @@ export class Outages {
   failed(server: string, reason: string): void {
     if (this.#failing.has(server)) return;
     this.#failing.add(server);
-    this.#options.log.error('a Redis with counters of rate limits fails', { ...this.#factsOf(server), reason });
+    this.#options.log.error(failureMessage, { ...this.#factsOf(server), reason });
+  }
+
+  /** A call failed, in a way that says nothing about calls for other keys. */
+  refused(server: string, reason: string): void {
+    if (this.#failing.has(server) || this.#failing.has('')) return;
+    this.#refusalLog.write(server, {
+      level: 'error',
+      message: failureMessage,
+      fields: { ...this.#factsOf(server), reason },
+    });
   }
 
   /** A call succeeded. */
-  answered(server: string): void {
+  answered(server: string, hasWritten: boolean): void {
     if (this.#failing.size === 0) return;
     // Where one node answers, the cluster as a whole can be reached.
     for (const each of server === '' ? [''] : [server, '']) {
+      if (this.#outages.get(each)?.refusesWrites === true && !hasWritten) continue;
       this.#outages.delete(each);
       if (this.#failing.delete(each)) {
         // A warning as well: who reads of the failure in the log shall read of its end.
@@ -75,8 +95,8 @@ export class Outages {
     for (const [server, outage] of this.#outages) {
       if (outage.triedAt !== null && now - outage.triedAt < probeTimeoutMs) continue;
       outage.triedAt = now;
-      this.#options.probe(outage.key).then(
-        () => this.answered(server),
+      this.#options.probe(outage.key, outage.refusesWrites).then(
+        () => this.answered(server, outage.refusesWrites),
         () => (outage.triedAt = null),
       );
     }

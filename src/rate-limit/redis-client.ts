@@ -9,6 +9,8 @@ export interface RedisClient {
   readonly commands: Redis | Cluster;
   /** The server that has a key, '' for the only one: what fails there says nothing about the others. */
   serverOf(key: string): string;
+  /** Makes sure that a new connection leads to the database that is configured. Rejects if it does not. */
+  selectDatabase(): Promise<unknown>;
 }
 
 /** The Redis policies, what they connect to, and how long that may take. */
@@ -59,7 +61,7 @@ export function redisServer(conf: PolicyConf, trustedCa: ReadTrustedCa): RedisSe
         name: `redis://${conf.redis_host}:${conf.redis_port}/${conf.redis_database}`,
         timeoutMs: Math.min(conf.redis_timeout, longestTimerMs),
         idleMs,
-        connect: () => connectToOne(singleOptions(conf, trustedCa)),
+        connect: () => connectToOne(singleOptions(conf, trustedCa), conf.redis_database),
       };
     case 'redis-cluster':
       return {
@@ -74,7 +76,7 @@ export function redisServer(conf: PolicyConf, trustedCa: ReadTrustedCa): RedisSe
         name: `redis-sentinel ${conf.redis_master_name}`,
         timeoutMs: Math.min(conf.redis_read_timeout, longestTimerMs),
         idleMs,
-        connect: () => connectToOne(sentinelOptions(conf, trustedCa)),
+        connect: () => connectToOne(sentinelOptions(conf, trustedCa), conf.redis_database),
       };
   }
 }
@@ -84,15 +86,26 @@ function library() {
   return import('ioredis');
 }
 
-async function connectToOne(options: ServerOptions): Promise<RedisClient> {
+async function connectToOne(options: ServerOptions, database: number): Promise<RedisClient> {
   const { Redis } = await library();
-  return { commands: new Redis(options), serverOf: () => '' };
+  const redis = new Redis({ ...options, db: database });
+  return {
+    commands: redis,
+    serverOf: () => '',
+    // The library does so as well, but goes on in database 0 where that is refused.
+    selectDatabase: async () => (database === 0 ? undefined : redis.select(database)),
+  };
 }
 
 async function connectToCluster(nodes: readonly Node[], options: NodesOptions): Promise<RedisClient> {
   const { Cluster, Command } = await library();
   const cluster = new Cluster([...nodes], options);
-  return { commands: cluster, serverOf: (key) => cluster.slots[new Command('get', [key]).getSlot()]?.[0] ?? '' };
+  return {
+    commands: cluster,
+    serverOf: (key) => cluster.slots[new Command('get', [key]).getSlot()]?.[0] ?? '',
+    // A cluster has but one.
+    selectDatabase: async () => {},
+  };
 }
 
 function commonOptions(conf: PolicyConf, timeoutMs: number): ServerOptions {
@@ -119,7 +132,6 @@ function singleOptions(conf: PolicyConf, trustedCa: ReadTrustedCa): ServerOption
     ...tlsOptions(conf.redis_ssl, conf.redis_ssl_verify, trustedCa),
     host: conf.redis_host ?? '',
     port: conf.redis_port,
-    db: conf.redis_database,
   };
 }
 
@@ -153,7 +165,6 @@ function sentinelOptions(conf: PolicyConf, trustedCa: ReadTrustedCa): ServerOpti
     ...(conf.sentinel_password && { sentinelPassword: conf.sentinel_password }),
     name: conf.redis_master_name ?? '',
     role: conf.redis_role,
-    db: conf.redis_database,
     // It has become a replica: the sentinels know who is the master now.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   };

@@ -37,6 +37,14 @@ end
 return { 1, used, left }
 `);
 
+/** Arguments with which {@link takeFromWindow} changes nothing, and fails wherever it could not count. */
+export const takeNothing = [0, 'inf', 0] as const;
+
+/** Whether a script has written, by its reply: those that write begin it with a number, the others with a text. */
+export function hasWritten(reply: readonly unknown[]): boolean {
+  return reply[0] === 1;
+}
+
 /**
  * (requests a second, burst) -> 1 if accepted or 0, ms until the request's turn.
  *

@@ -16,13 +16,16 @@ export interface SharedRegion {
 interface SharedRegionOptions {
   /** Bytes for counters, 32 each, of which three quarters can be in use at once. Default 8 MiB. */
   readonly counterBytes?: number;
-  /** How many names cells can have. Default 65,536. */
+  /**
+   * How many names cells can have, 12 bytes each. Default 1,048,576. Names of deleted routes are not given back, so it is
+   * far more than routes need at one time; the system gives the memory only for what is used.
+   */
   readonly cellSlots?: number;
 }
 
 /** @throws RangeError when the machine does not give that much memory. */
 export function createSharedRegion(options: SharedRegionOptions = {}): SharedRegion {
-  const { counterBytes = 8 * 1024 * 1024, cellSlots = 65_536 } = options;
+  const { counterBytes = 8 * 1024 * 1024, cellSlots = 1_048_576 } = options;
   return {
     seed: randomBytes(16).toString('hex'),
     cells: new SharedArrayBuffer(namedCellsBytes(cellSlots)),
@@ -57,7 +60,9 @@ export class SharedMemory {
     this.cells = new NamedCells(region.cells, {
       hash,
       onFull: () =>
-        log.warn('there is no more room for names in the shared memory: what is new is not shared by the workers'),
+        log.warn(
+          'the shared memory is full of names of routes, deleted ones too: for routes that are new or changed from now on workers do not see which of their instances are unhealthy, and each worker takes turns of round robin by itself; restart the gateway',
+        ),
     });
     this.counters = new SharedCounters(region.counters, {
       hash,

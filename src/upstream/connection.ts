@@ -5,6 +5,7 @@ import { frameResponseBody, type BodyFraming } from '../http/body-framing.ts';
 import type { Deadlines, Expirable } from '../http/deadlines.ts';
 import { findHeadEnd, maxHeadBytes } from '../http/head-boundary.ts';
 import { parseResponseHead, type ResponseHead } from '../http/response-head.ts';
+import { Outbox } from '../http/outbox.ts';
 import { readShared } from '../http/shared-reads.ts';
 import { chunkOf, lastChunk, type BodySource } from './body-source.ts';
 import type { AddressHealth } from './health/target-health.ts';
@@ -78,6 +79,7 @@ export class UpstreamConnection implements Expirable {
   requestCount = 0;
 
   #socket: Socket;
+  #outbox: Outbox;
   #owner: ConnectionOwner;
   #deadlines: Deadlines;
 
@@ -104,6 +106,7 @@ export class UpstreamConnection implements Expirable {
   constructor(connected: Socket, options: { address: string; owner: ConnectionOwner; deadlines: Deadlines }) {
     const socket = readShared(connected, (bytes) => this.#onData(bytes));
     this.#socket = socket;
+    this.#outbox = new Outbox(socket, () => this.#onFull());
     this.#owner = options.owner;
     this.#deadlines = options.deadlines;
     this.address = options.address;
@@ -153,7 +156,8 @@ export class UpstreamConnection implements Expirable {
     this.#answerStarted = false;
     this.#reusable = false;
     this.#sentAt = performance.now();
-    this.#noteSent(this.#write(request));
+    this.#write(request);
+    this.#setDeadline();
     if (request.source !== undefined && request.upgrades !== true) this.#startBody(request.source);
   }
 
@@ -187,20 +191,24 @@ export class UpstreamConnection implements Expirable {
     this.#fail(new WeirError('UPSTREAM_READ_TIMEOUT', [`${this.address} sent nothing for ${this.#timeoutMs} ms`]));
   }
 
-  #write(request: WireRequest): boolean {
-    const { head, body } = request;
-    if (body.length === 0) return this.#socket.write(head, 'latin1');
-    if (body.length <= joinLimitBytes) {
+  #write({ head, body }: WireRequest): void {
+    if (body.length === 0) {
+      this.#outbox.add(head);
+    } else if (body.length <= joinLimitBytes) {
       const joined = Buffer.allocUnsafe(head.length + body.length);
       joined.write(head, 0, 'latin1');
       joined.set(body, head.length);
-      return this.#socket.write(joined);
+      this.#outbox.add(joined);
+    } else {
+      this.#outbox.addAll([head, body]);
     }
-    this.#socket.cork();
-    this.#socket.write(head, 'latin1');
-    const flushed = this.#socket.write(body);
-    this.#socket.uncork();
-    return flushed;
+  }
+
+  /** While bytes wait to be sent the socket's own timeout counts, which sees partial progress. */
+  #onFull(): void {
+    this.#sending = true;
+    this.#socket.setTimeout(this.#sendTimeoutMs);
+    this.#setDeadline();
   }
 
   #startBody(source: BodySource): void {
@@ -221,23 +229,18 @@ export class UpstreamConnection implements Expirable {
   }
 
   #sendPiece(bytes: Buffer | string): boolean {
-    const flushed = this.#socket.write(bytes, 'latin1');
-    this.#noteSent(flushed);
-    return flushed;
+    this.#outbox.add(bytes);
+    this.#setDeadline();
+    return !this.#sending;
   }
 
   #endBody({ isChunked }: BodySource): void {
     this.#bodyOpen = false;
     if (isChunked) this.#sendPiece(lastChunk);
     else this.#setDeadline();
-    if (this.#isTunnel) this.#socket.end();
-  }
-
-  /** While bytes wait to be sent the socket's own timeout counts; the deadline of an idle connection must not stay. */
-  #noteSent(flushed: boolean): void {
-    if (!flushed && !this.#sending) this.#socket.setTimeout(this.#sendTimeoutMs);
-    this.#sending ||= !flushed;
-    this.#setDeadline();
+    if (!this.#isTunnel) return;
+    this.#outbox.flush();
+    this.#socket.end();
   }
 
   /** The upstream has to say something from now on, unless it waits for us. In a tunnel either side may break the silence. */

@@ -19,6 +19,7 @@ const loggedVariables = [
   'weir_error',
   'route_id',
   'upstream_addr',
+  'upstream_instance',
   'upstream_status',
   'upstream_uri',
   'upstream_response_time',

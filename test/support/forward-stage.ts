@@ -1,4 +1,5 @@
 import { silentLog } from '../../src/base/log.ts';
+import { RepeatedLog } from '../../src/base/repeated-log.ts';
 import { compileUpstream, type UpstreamOptions } from '../../src/forward/compile-upstream.ts';
 import { Deadlines } from '../../src/http/deadlines.ts';
 import type { ServerTimeouts } from '../../src/http/server-connection.ts';
@@ -73,6 +74,7 @@ export async function startForwarding(conf: object, options: ForwardStageOptions
     writeAccessLog: (ctx) => logged.push(ctx),
     traffic: { requestBegan: () => {}, requestEnded: () => {} },
     log: silentLog,
+    failureLog: new RepeatedLog(silentLog),
   };
   const server = await startServer(createHandler(gateway), timeouts);
   return {

@@ -26,8 +26,13 @@ export interface Converter {
 /** One converted request. Holds what its answer needs, such as the original names of tools. */
 export interface Conversion {
   readonly body: JsonObject;
-  /** A whole answer, an error body included, in the client's protocol. @param model - The effective model, `''` if unknown. */
-  convertAnswer(answer: JsonObject, model: string): JsonObject;
+  /**
+   * A whole answer, an error body included, in the client's protocol.
+   *
+   * @param model - The effective model, `''` if unknown.
+   * @param status - Of the answer.
+   */
+  convertAnswer(answer: JsonObject, model: string, status: number): JsonObject;
   /** Begins a streamed answer; null: the client's protocol has no streams. @param model - As above. */
   startStream(model: string): StreamConversion | null;
 }

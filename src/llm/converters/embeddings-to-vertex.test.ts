@@ -75,7 +75,7 @@ describe('an embeddings request for Vertex', () => {
 
 describe('an answer of Vertex for an embeddings client', () => {
   it('becomes a list with usage', () => {
-    assert.deepEqual(convert({ input: ['a', 'b'], model: 'm' }).convertAnswer(answer, 'effective'), {
+    assert.deepEqual(convert({ input: ['a', 'b'], model: 'm' }).convertAnswer(answer, 'effective', 200), {
       object: 'list',
       data: [
         { object: 'embedding', index: 0, embedding: [0.5, -0.25] },
@@ -88,7 +88,7 @@ describe('an answer of Vertex for an embeddings client', () => {
 
   it('names the model of the client, else the effective one, else unknown', () => {
     const modelOf = (model: unknown, effective: string): unknown =>
-      convert({ input: 'a', model }).convertAnswer(answer, effective)['model'];
+      convert({ input: 'a', model }).convertAnswer(answer, effective, 200)['model'];
     assert.deepEqual([modelOf('m', 'e'), modelOf(7, 'e'), modelOf(undefined, '')], ['m', 'e', 'unknown']);
   });
 
@@ -99,6 +99,7 @@ describe('an answer of Vertex for an embeddings client', () => {
         const converted = convert({ input: 'a', encoding_format: 'base64' }).convertAnswer(
           { predictions: [{ embeddings: { values } }] },
           '',
+          200,
         );
         const [first] = converted['data'] as { embedding: string }[];
         const bytes = Uint8Array.from(Buffer.from(first?.embedding ?? 'none', 'base64'));
@@ -136,7 +137,7 @@ describe('an answer of Vertex for an embeddings client', () => {
   ];
   for (const { name, error, expected } of errors) {
     it(`${name} becomes an error of OpenAI`, () => {
-      assert.deepEqual(convert({ input: 'a' }).convertAnswer({ error }, ''), { error: expected });
+      assert.deepEqual(convert({ input: 'a' }).convertAnswer({ error }, '', 400), { error: expected });
     });
   }
 
@@ -145,7 +146,7 @@ describe('an answer of Vertex for an embeddings client', () => {
     const values = [null, 'x', { valueOf: 1, toString: 1 }, [], 2];
     for (const encoding_format of ['float', 'base64']) {
       const conversion = convert({ input: 'a', encoding_format });
-      const converted = conversion.convertAnswer({ predictions: [...hostile, { embeddings: { values } }] }, '');
+      const converted = conversion.convertAnswer({ predictions: [...hostile, { embeddings: { values } }] }, '', 200);
       assert.equal((converted['data'] as unknown[]).length, hostile.length + 1);
       assert.equal(conversion.startStream(''), null);
     }

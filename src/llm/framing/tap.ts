@@ -39,7 +39,7 @@ const noFacts: AnswerFacts = {
 
 /** Reads a whole, unstreamed answer. Never throws. */
 export function observeBody(protocol: Protocol, body: Uint8Array, options: CaptureOptions): AnswerFacts {
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   const marker = protocol.toolCallMarker;
   const needsAll = options.captureText || (marker !== null && bytes.includes(marker));
   const answer = (needsAll ? null : parseFromUsage(bytes)) ?? parseJsonObject(bytes.toString('utf8'));

@@ -15,14 +15,21 @@ export function textsIn(content: unknown): string[] {
   return textsOf(content, (part) => textsOf(toolResultOf(part)?.['content'], () => []));
 }
 
-/** The text of the last message of the user's that has any; results of tools have none. Parts are joined by spaces. */
+/**
+ * The text of the user's last message, its parts joined by spaces; '' if it has none, such as an image. Messages of
+ * nothing but results of tools are not the user's own.
+ */
 export function lastUserTextIn(messages: readonly unknown[]): string {
-  for (const message of messages.toReversed()) {
-    if (!isJsonObject(message) || message['role'] !== 'user') continue;
-    const text = textsOf(message['content'], () => []).join(' ');
-    if (text.trim() !== '') return text;
-  }
-  return '';
+  const last = messages.findLast(isUsersOwn);
+  const text = isJsonObject(last) ? textsOf(last['content'], () => []).join(' ') : '';
+  return text.trim() === '' ? '' : text;
+}
+
+function isUsersOwn(message: unknown): boolean {
+  if (!isJsonObject(message) || message['role'] !== 'user') return false;
+  const { content } = message;
+  if (!Array.isArray(content) || content.length === 0) return true;
+  return !content.every((part) => isJsonObject(part) && toolResultOf(part) !== null);
 }
 
 function textsOf(content: unknown, textsOfOther: (part: JsonObject) => string[]): string[] {

@@ -34,10 +34,13 @@ function messageOf(item: unknown): PromptMessage[] {
   return toMessages(item['role'] ?? 'user', textsOfItem(item));
 }
 
+/** Parts of messages, which may also stand for one. */
+const bareInputs: ReadonlySet<unknown> = new Set(['input_text', 'input_image', 'input_file']);
+
 /** What is the user's own without saying so, in the form that says so; other items are left as they are. */
 function toUserMessage(item: unknown): unknown {
   if (typeof item === 'string') return { role: 'user', content: item };
-  return isJsonObject(item) && item['type'] === 'input_text' ? { role: 'user', content: [item] } : item;
+  return isJsonObject(item) && bareInputs.has(item['type']) ? { role: 'user', content: [item] } : item;
 }
 
 function textsOfItem(item: JsonObject): string[] {

@@ -22,7 +22,7 @@ export interface PromptFormat {
   readonly hasTurns: boolean;
   /** Every message that has text, in order, the system prompt first. */
   messages(body: JsonObject): readonly PromptMessage[];
-  /** What the user has said last, without results of tools; `''` if nothing. */
+  /** What the user has said last, without results of tools; `''` if that has no text. */
   lastUserText(body: JsonObject): string;
   /** The body with messages before its own; the same object where the protocol has no place for them. */
   prepend(body: JsonObject, added: readonly AddedMessage[]): JsonObject;

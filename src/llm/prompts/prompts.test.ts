@@ -216,6 +216,67 @@ const lastTexts: readonly [what: string, protocol: ProtocolName, body: JsonObjec
   ],
   ['an item that names no role', 'openai-responses', { input: ['a', { type: 'input_text', text: 'b' }] }, 'b'],
   ['all texts to embed', 'openai-embeddings', { input: ['a', 'b', 3] }, 'a b'],
+  [
+    'not what stands before an image',
+    'openai-chat',
+    {
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'user', content: [{ type: 'image_url' }] },
+      ],
+    },
+    '',
+  ],
+  [
+    'not what stands before an image beside the result of a tool',
+    'anthropic-messages',
+    {
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'user', content: [{ type: 'tool_result', content: 'r' }, { type: 'image' }] },
+      ],
+    },
+    '',
+  ],
+  [
+    'what the user said before the result of a tool',
+    'bedrock-converse',
+    {
+      messages: [
+        { role: 'user', content: [{ text: 'a' }] },
+        { role: 'user', content: [{ toolResult: { content: [{ text: 'r' }] } }] },
+      ],
+    },
+    'a',
+  ],
+  [
+    'not what stands before a message without text',
+    'bedrock-converse',
+    {
+      messages: [
+        { role: 'user', content: [{ text: 'a' }] },
+        { role: 'user', content: [] },
+      ],
+    },
+    '',
+  ],
+  ...['', ' \n', null].map((content): (typeof lastTexts)[number] => [
+    `not what stands before ${JSON.stringify(content)}`,
+    'openai-chat',
+    {
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'user', content },
+      ],
+    },
+    '',
+  ]),
+  [
+    'not what stands before an item that is an image',
+    'openai-responses',
+    { input: [{ role: 'user', content: 'a' }, { type: 'input_image' }] },
+    '',
+  ],
   ['nothing but white space', 'openai-chat', { messages: [{ role: 'user', content: ' \n' }] }, ''],
   ['no user', 'openai-chat', { messages: [{ role: 'system', content: 's' }, null, 7] }, ''],
   ['messages that are none', 'bedrock-converse', { messages: 'a' }, ''],

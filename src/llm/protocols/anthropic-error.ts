@@ -16,6 +16,11 @@ const typeOfStatus: ReadonlyMap<number, string> = new Map([
   [529, 'overloaded_error'],
 ]);
 
+/** The type of an error of which only the status is known. */
+export function anthropicErrorType(status: number): string {
+  return typeOfStatus.get(status) ?? (status >= 400 && status < 500 ? 'invalid_request_error' : 'api_error');
+}
+
 /** `{"type":"error","error":{type,message,details}}`; `details.error_code`, the SDKs' `errorCode`, is Weir's stable code. */
 export function renderAnthropicError(error: WeirError): RenderedError {
   return { contentType: 'application/json', body: errorJson(error) };
@@ -27,9 +32,8 @@ export function renderAnthropicErrorEvent(error: WeirError): Buffer {
 }
 
 function errorJson(error: WeirError): string {
-  const type = typeOfStatus.get(error.status) ?? (error.status < 500 ? 'invalid_request_error' : 'api_error');
   return JSON.stringify({
     type: 'error',
-    error: { type, message: error.message, details: { error_code: error.code } },
+    error: { type: anthropicErrorType(error.status), message: error.message, details: { error_code: error.code } },
   });
 }

@@ -1,6 +1,7 @@
 import { isJsonObject, type JsonObject } from '../json.ts';
 import { tokenCount, type UsageReport } from '../usage.ts';
 import { renderAnthropicError, renderAnthropicErrorEvent } from './anthropic-error.ts';
+import { asksForStream } from './asks-for-stream.ts';
 import { eventType } from './event-type.ts';
 import { objectsIn } from './objects-in.ts';
 import type { Protocol } from './protocol.ts';
@@ -11,7 +12,7 @@ export const anthropicMessages: Protocol = {
   keepsRequestLine: false,
 
   matches: (path) => path.endsWith('/v1/messages'),
-  isStreaming: (body) => body['stream'] === true,
+  isStreaming: asksForStream,
   modelInPath: null,
   // Usage is in the first and the last events without being asked for.
   prepareStream: null,

@@ -1,4 +1,5 @@
 import { isJsonContainer, isJsonObject, type JsonObject } from '../json.ts';
+import { asksForStream } from './asks-for-stream.ts';
 import { objectsIn } from './objects-in.ts';
 import { openaiEndUserId } from './openai-end-user.ts';
 import { isOpenaiErrorEvent, renderOpenaiError, renderOpenaiErrorEvent } from './openai-error.ts';
@@ -14,7 +15,7 @@ export const openaiChat: Protocol = {
   keepsRequestLine: false,
 
   matches: (path, body) => isJsonContainer(body['messages']) && !path.endsWith(countTokensPath),
-  isStreaming: (body) => body['stream'] === true,
+  isStreaming: asksForStream,
   modelInPath: null,
   prepareStream(body) {
     const given = isJsonObject(body['stream_options']) ? body['stream_options'] : {};

@@ -1,6 +1,7 @@
 import type { StreamEvent } from '../framing/stream-event.ts';
 import { isJsonObject, type JsonObject } from '../json.ts';
 import { tokenCount, type UsageReport } from '../usage.ts';
+import { asksForStream } from './asks-for-stream.ts';
 import { eventType } from './event-type.ts';
 import { objectsIn } from './objects-in.ts';
 import { openaiEndUserId } from './openai-end-user.ts';
@@ -20,7 +21,7 @@ export const openaiResponses: Protocol = {
   keepsRequestLine: false,
 
   matches: (path, body) => path.endsWith('/v1/responses') && body['input'] !== undefined,
-  isStreaming: (body) => body['stream'] === true,
+  isStreaming: asksForStream,
   modelInPath: null,
   // Usage is in the last event without being asked for.
   prepareStream: null,

@@ -1,3 +1,4 @@
+import { asksForStream } from './asks-for-stream.ts';
 import { renderOpenaiError, renderOpenaiErrorEvent } from './openai-error.ts';
 import type { Protocol } from './protocol.ts';
 
@@ -7,7 +8,7 @@ export const passthrough: Protocol = {
   keepsRequestLine: true,
 
   matches: () => true,
-  isStreaming: (body) => body['stream'] === true,
+  isStreaming: asksForStream,
   modelInPath: null,
   prepareStream: null,
   toolsOf: (body) => body['tools'],

@@ -62,9 +62,10 @@ describe('protocol detection', () => {
 
 describe('streaming', () => {
   for (const protocol of [anthropicMessages, openaiResponses, openaiChat, passthrough]) {
-    it(`${protocol.name} asks for it with stream true and nothing else`, () => {
-      for (const stream of [false, 'true', 1, null, undefined]) assert.equal(protocol.isStreaming({ stream }), false);
-      assert.equal(protocol.isStreaming({ stream: true }), true);
+    it(`${protocol.name} asks for it with any stream but false and null`, () => {
+      for (const stream of [false, null, undefined]) assert.equal(protocol.isStreaming({ stream }), false);
+      assert.equal(protocol.isStreaming({}), false);
+      for (const stream of [true, 'true', 'on', 1, 0, '', {}]) assert.equal(protocol.isStreaming({ stream }), true);
     });
   }
 

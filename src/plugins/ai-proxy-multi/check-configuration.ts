@@ -66,7 +66,7 @@ function checkSemantic({ balancer, semantic_opts: options, instances }: AiProxyM
       return '`semantic_opts.embeddings.endpoint` must include a path for azure-openai';
     }
   }
-  const withoutExamples = instances.find(({ examples = [] }) => examples.length === 0);
+  const withoutExamples = instances.find(({ examples = [''] }) => examples.some((text) => text.trim() === ''));
   if (withoutExamples !== undefined) {
     return `instance '${withoutExamples.name}': must configure non-empty \`examples\` for the semantic algorithm`;
   }

@@ -359,6 +359,11 @@ describe('ai-proxy-multi refuses', () => {
       error: "instance 'b': must configure non-empty `examples` for the semantic algorithm",
     },
     {
+      name: 'semantic with an example of nothing but spaces',
+      conf: { ...semantic, instances: [withExamples, { ...withExamples, name: 'b', examples: ['write', ' \n\t'] }] },
+      error: "instance 'b': must configure non-empty `examples` for the semantic algorithm",
+    },
+    {
       name: 'a fallback that is no instance',
       conf: { ...semantic, semantic_opts: { embeddings, fallback: 'c' } },
       error: "`semantic_opts.fallback` names unknown instance 'c'",

@@ -51,7 +51,8 @@ function strategiesOf(strategy: FallbackConf['fallback_strategy']): readonly str
  * the status in its head as well as by what broke it.
  */
 export function allowsRetry({ statuses }: FallbackRules, { status, error }: AttemptFailure): boolean {
-  return statuses.has(status) || (error !== null && isElsewhereDifferent(error) && statuses.has(error.status));
+  if (error === null) return statuses.has(status);
+  return isElsewhereDifferent(error) && (statuses.has(status) || statuses.has(error.status));
 }
 
 /** Not what is wrong with the gateway itself, such as its end. */

@@ -139,8 +139,10 @@ describe('a request to several instances', () => {
 
   it('is not repeated when the gateway itself ends or is at fault, whatever statuses are listed', () => {
     for (const code of ['SHUTTING_DOWN', 'INTERNAL'] as const) {
-      const { target, ctx } = targetOf(null, { ...strategy, fallback_http_statuses: [500, 503] });
-      assert.notEqual(target.answerFailure(ctx, failed(code)), null);
+      for (const status of [0, 500]) {
+        const { target, ctx } = targetOf(null, { ...strategy, fallback_http_statuses: [500, 503] });
+        assert.notEqual(target.answerFailure(ctx, failed(code, status)), null, `${code} after status ${status}`);
+      }
     }
   });
 
@@ -149,9 +151,9 @@ describe('a request to several instances', () => {
     target.answerFailure(ctx, failed('UPSTREAM_CONNECT'));
     target.answerFailure(ctx, answered(500));
     ctx.attempts.push(
-      { ...record, status: 0 },
-      { ...record, status: 500 },
-      { ...record, address: '127.0.0.1:3', status: 200 },
+      { ...record, target: 'a', status: 0 },
+      { ...record, target: 'b', status: 500 },
+      { ...record, target: 'c', address: '127.0.0.1:3', status: 200 },
     );
     target.finish(ctx);
     target.finish(ctx);
@@ -162,8 +164,19 @@ describe('a request to several instances', () => {
     );
   });
 
+  it('tells nobody of an attempt that the client did not wait for', () => {
+    const { target, ctx, members } = targetOf(null, strategy);
+    ctx.attempts.push({ ...record, status: 500 });
+    target.answerFailure(ctx, answered(500));
+    target.finish(ctx);
+    assert.deepEqual(
+      members.map(({ outcomes }) => outcomes.length),
+      [1, 0, 0],
+    );
+  });
+
   const record = {
-    target: '',
+    target: 'a',
     address: '127.0.0.1:1',
     connectMs: undefined,
     headerMs: undefined,

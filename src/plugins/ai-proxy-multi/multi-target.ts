@@ -44,6 +44,10 @@ export class MultiTarget implements Target {
     return this.#attempt.name;
   }
 
+  get address(): string {
+    return this.#attempt.address;
+  }
+
   /** The latest attempt: the one that served, if any did. */
   get attempt(): LlmAttemptTarget {
     return this.#attempt;
@@ -78,7 +82,9 @@ export class MultiTarget implements Target {
   /** The request has ended: what is known now of the attempt that served it counts for the health of its instance. */
   finish(ctx: RequestContext): void {
     const last = ctx.attempts.at(-1);
-    if (!this.#isReported && last !== undefined) this.#reportOutcome(ctx.errorCode, last);
+    // Another one's: what should follow it was not sent any more.
+    if (this.#isReported || last?.target !== this.name) return;
+    this.#reportOutcome(ctx.errorCode, last);
   }
 
   #goOn(ctx: RequestContext, failure: AttemptFailure, next: GroupMember | null): Reply | null {

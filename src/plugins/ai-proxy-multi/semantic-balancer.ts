@@ -1,4 +1,3 @@
-import { WeirError } from '../../base/errors.ts';
 import { findPromptFormat } from '../../llm/prompts/index.ts';
 import { detectProtocol } from '../../llm/protocols/index.ts';
 import { EmbeddingsClient } from '../../llm/semantic/embeddings-client.ts';
@@ -6,6 +5,7 @@ import { toQueryText } from '../../llm/semantic/query-text.ts';
 import { SemanticIndex } from '../../llm/semantic/semantic-index.ts';
 import type { RequestContext } from '../../pipeline/context.ts';
 import type { PluginEnv } from '../../pipeline/define-plugin.ts';
+import { whileAwaited } from '../../pipeline/while-awaited.ts';
 import type { Balancer, Picker } from '../../upstream/balancer/balancer.ts';
 import type { AiProxyMultiConf } from './schema.ts';
 import { SemanticRanking, type Ranking } from './semantic-ranking.ts';
@@ -47,21 +47,15 @@ export class SemanticBalancer implements Balancer {
     return text === '' ? this.#pickerOf(ctx, null) : this.#ask(ctx, text);
   }
 
-  async #ask(ctx: RequestContext, text: string): Promise<Picker> {
-    const { exchange } = ctx;
-    const ending = new AbortController();
-    exchange.onAbort = () => ending.abort(new WeirError('CLIENT_CLOSED_REQUEST'));
-    exchange.onCut = () => ending.abort(new WeirError('SHUTTING_DOWN'));
-    if (exchange.aborted) exchange.onAbort();
-    try {
-      return this.#pickerOf(ctx, await this.#index.scores(text, ending.signal));
-    } catch (error) {
-      if (ending.signal.aborted) throw error;
-      return this.#pickerOf(ctx, null);
-    } finally {
-      exchange.onAbort = null;
-      exchange.onCut = null;
-    }
+  #ask(ctx: RequestContext, text: string): Promise<Picker> {
+    return whileAwaited(ctx, async (signal) => {
+      try {
+        return this.#pickerOf(ctx, await this.#index.scores(text, signal));
+      } catch (error) {
+        if (signal.aborted) throw error;
+        return this.#pickerOf(ctx, null);
+      }
+    });
   }
 
   #pickerOf(ctx: RequestContext, scores: readonly number[] | null): Picker {

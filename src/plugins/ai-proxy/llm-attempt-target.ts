@@ -11,6 +11,7 @@ import { noUsage } from '../../llm/usage.ts';
 import type { LlmCall, RequestContext } from '../../pipeline/context.ts';
 import { refusal, type Reply } from '../../pipeline/reply.ts';
 import type { AttemptFailure, OutgoingRequest, Reception, Target } from '../../pipeline/target.ts';
+import { hostPort } from '../../upstream/origin.ts';
 import { AnswerNotes } from './answer-notes.ts';
 import type { LlmInstance } from './llm-instance.ts';
 import type { LlmRequest } from './llm-request.ts';
@@ -43,6 +44,11 @@ export class LlmAttemptTarget implements Target {
     this.name = instance.target.instanceName;
     this.instance = instance;
     this.#request = request;
+  }
+
+  get address(): string {
+    const { host, port } = this.instance.target.endpoint;
+    return hostPort(host, port);
   }
 
   /** What the client asked, for payload logs. */

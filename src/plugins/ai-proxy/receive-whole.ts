@@ -77,7 +77,7 @@ export function convertAnswer(
   if (answer === null && isSuccess) return new WeirError('UPSTREAM_ANSWER', [compressed ?? 'it is no JSON object']);
   const reason =
     compressed === null ? reasonOf(received, status) : `the provider answered with status ${status}; ${compressed}`;
-  const converted = conversion.convertAnswer(answer ?? { error: { message: reason } }, model);
+  const converted = conversion.convertAnswer(answer ?? { error: { message: reason } }, model, status);
   // Both in Anthropic's protocol and in OpenAI's an error is the member `error` of what is no answer.
   const { error } = converted;
   if (isSuccess && isJsonObject(error)) return new WeirError('UPSTREAM_ANSWER', [String(error['message'])]);

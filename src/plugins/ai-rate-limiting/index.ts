@@ -1,3 +1,4 @@
+import { RepeatedLog } from '../../base/repeated-log.ts';
 import type { RequestContext } from '../../pipeline/context.ts';
 import { definePlugin } from '../../pipeline/define-plugin.ts';
 import { createLimitAnswers } from '../limit-answers.ts';
@@ -22,7 +23,7 @@ export const aiRateLimiting = definePlugin({
       allowsDegradation: conf.allow_degradation,
       showsHeaders: conf.show_limit_quota_header,
       answers: createLimitAnswers(conf),
-      log: env.log,
+      log: new RepeatedLog(env.log),
     };
     return {
       rewrite(ctx) {

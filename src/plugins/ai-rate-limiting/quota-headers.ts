@@ -1,12 +1,4 @@
-import type { Exchange } from '../../http/exchange.ts';
-import type { WindowState } from '../../rate-limit/window-store.ts';
-
-/** Names of the fields that tell clients about one limit. */
-export interface QuotaHeaders {
-  readonly limit: string;
-  readonly remaining: string;
-  readonly reset: string;
-}
+import { toFieldName, type QuotaHeaders } from '../../rate-limit/quota-headers.ts';
 
 /** Those of an instance: `X-AI-RateLimit-Limit-ai-proxy-openai`. */
 export function instanceHeaders(instance: string): QuotaHeaders {
@@ -26,28 +18,4 @@ export function ruleHeaders(prefix: string): QuotaHeaders {
     remaining: `X-AI-${name}-RateLimit-Remaining`,
     reset: `X-AI-${name}-RateLimit-Reset`,
   };
-}
-
-/** Names may hold anything, fields of HTTP only this: https://www.rfc-editor.org/rfc/rfc9110#name-tokens */
-function toFieldName(name: string): string {
-  return name.replaceAll(/[^\w!#$%&'*+.^`|~-]/g, '-');
-}
-
-/** Tells the client about a limit; the answer must not have begun yet. */
-export function setQuotaHeaders(
-  exchange: Exchange,
-  { headers, limit }: { readonly headers: QuotaHeaders; readonly limit: number },
-  { used, resetMs }: WindowState,
-): void {
-  exchange.setField(headers.limit, String(limit));
-  exchange.setField(headers.remaining, String(Math.max(0, limit - used)));
-  // Rounded up: who waits as long as it says comes after the end of the window.
-  exchange.setField(headers.reset, String(Math.ceil(resetMs / 10) / 100));
-}
-
-/** Takes back what {@link setQuotaHeaders} has told. */
-export function removeQuotaHeaders(exchange: Exchange, headers: QuotaHeaders): void {
-  exchange.removeField(headers.limit);
-  exchange.removeField(headers.remaining);
-  exchange.removeField(headers.reset);
 }

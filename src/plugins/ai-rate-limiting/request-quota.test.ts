@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '../../base/log.ts';
+import { RepeatedLog } from '../../base/repeated-log.ts';
 import type { RequestContext } from '../../pipeline/context.ts';
 import { WindowStoreError, type WindowState, type WindowStore } from '../../rate-limit/window-store.ts';
 import { noUsage } from '../../llm/usage.ts';
@@ -14,6 +15,8 @@ class LateStore implements WindowStore {
   readonly used = new Map<string, number>();
   readonly calls: string[] = [];
   isAway = false;
+  /** The end of the keys that cannot be read: one node of a cluster is away. */
+  awayKeys: string | null = null;
 
   async read(key: string, windowMs: number): Promise<WindowState> {
     this.#called('read', key);
@@ -37,7 +40,8 @@ class LateStore implements WindowStore {
   #called(what: string, key: string): void {
     // The part of a key that tells limits apart.
     this.calls.push(`${what} ${key.split(':').slice(3).join(':')}`);
-    if (this.isAway) throw new WindowStoreError('redis 127.0.0.1:6379 does not answer');
+    if (this.isAway || (this.awayKeys !== null && key.endsWith(this.awayKeys)))
+      throw new WindowStoreError('redis 127.0.0.1:6379 does not answer');
   }
 }
 
@@ -58,7 +62,7 @@ interface Stage {
 }
 
 /** One request, for which `first` was chosen, and the quota of a configuration. */
-function stageOf(conf: object, { isAway = false, target = 'first' } = {}): Stage {
+function stageOf(conf: object, { isAway = false, target = 'first', log = silentLog } = {}): Stage {
   const store = new LateStore();
   store.isAway = isAway;
   const full = { ...base, ...conf } as Parameters<typeof compileTokenLimits>[0];
@@ -69,7 +73,7 @@ function stageOf(conf: object, { isAway = false, target = 'first' } = {}): Stage
     answers: createLimitAnswers(full),
     allowsDegradation: full.allow_degradation,
     showsHeaders: full.show_limit_quota_header,
-    log: silentLog,
+    log: new RepeatedLog(log),
   });
   const fields = new Map<string, string>();
   const exchange = {
@@ -100,7 +104,17 @@ test('what balancing has asked already is not asked again', async () => {
   assert.equal(await quota.hasRoom(ctx, 'first'), true);
   assert.equal(await quota.hasRoom(ctx, 'first'), true);
   assert.equal(await quota.admit(ctx), undefined);
-  assert.deepEqual(store.calls, ['read instance:first']);
+  assert.equal(await quota.hasRoom(ctx, 'second'), true);
+  assert.deepEqual(store.calls, ['read instance:first', 'read instance:second']);
+});
+
+test('a store that answers late is asked for all instances at once', async () => {
+  const { store, quota, ctx } = stageOf({ ...all, ...two });
+  const first = quota.hasRoom(ctx, 'first');
+  assert.deepEqual(store.calls, ['read instance:first', 'read instance:second', 'read all']);
+  assert.equal(await first, true);
+  for (const instance of ['second', 'third']) assert.equal(await quota.hasRoom(ctx, instance), true);
+  assert.equal(store.calls.length, 3);
 });
 
 test('a window that instances share is read once', async () => {
@@ -110,21 +124,21 @@ test('a window that instances share is read once', async () => {
   assert.deepEqual(store.calls, ['read all']);
 });
 
-test('a store that is away is waited for once', async () => {
+test('a store that is away is asked once', async () => {
   const { store, quota, ctx } = stageOf(two, { isAway: true });
   await quota.hasRoom(ctx, 'first');
   await quota.hasRoom(ctx, 'second');
   assert.deepEqual(await quota.admit(ctx), { ...jsonError, body: '{"error_msg":"failed to limit count"}\n' });
   assert.equal(ctx.errorCode, 'RATE_LIMIT_STORE');
-  assert.deepEqual(store.calls, ['read instance:first']);
+  assert.deepEqual(store.calls, ['read instance:first', 'read instance:second']);
 });
 
 const jsonError = { status: 500, fields: ['Content-Type', 'application/json'] };
 
 test('while the store is away a first choice is left to be refused with the reason, and a later one has no room', async () => {
   const { quota, ctx, store } = stageOf(two);
+  store.awayKeys = ':second';
   assert.equal(await quota.admit(ctx), undefined);
-  store.isAway = true;
   assert.equal(await quota.hasRoom(ctx, 'second'), false);
   const early = stageOf(two, { isAway: true });
   assert.equal(await early.quota.hasRoom(early.ctx, 'first'), true);
@@ -203,4 +217,14 @@ test('nothing is charged for a request that reached no instance', () => {
   const { quota, ctx, store } = stageOf(all);
   quota.charge(ctx);
   assert.deepEqual(store.calls, []);
+});
+
+test('a cost that is no number is not logged with every request', () => {
+  const lines: string[] = [];
+  const log = { ...silentLog, warn: (message: string) => void lines.push(message) };
+  const { quota, ctx } = stageOf({ ...all, limit_strategy: 'expression', cost_expr: '0 / 0' }, { log });
+  ctx.attempts.push({ target: 'first' } as RequestContext['attempts'][number]);
+  ctx.llm = { usage: noUsage, rawUsage: {} } as unknown as RequestContext['llm'];
+  for (let i = 0; i < 50; i++) quota.charge(ctx);
+  assert.deepEqual(lines, ['ai-rate-limiting: cost_expr gives no finite number, so nothing is counted']);
 });

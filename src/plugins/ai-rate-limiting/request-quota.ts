@@ -1,8 +1,8 @@
 import type { RequestContext, TokenQuota } from '../../pipeline/context.ts';
 import type { StepResult } from '../../pipeline/define-plugin.ts';
 import type { Reply } from '../../pipeline/reply.ts';
+import { removeQuotaHeaders, setQuotaHeaders } from '../../rate-limit/quota-headers.ts';
 import type { LimitAnswers } from '../limit-answers.ts';
-import { removeQuotaHeaders, setQuotaHeaders } from './quota-headers.ts';
 import { Standings, type LimitSource, type Standing } from './standings.ts';
 import type { TokenCost } from './token-cost.ts';
 import type { AppliedLimit } from './token-limits.ts';
@@ -57,8 +57,11 @@ export class RequestQuota implements TokenQuota {
     if (instance === undefined || ctx.llm === null) return;
     const tokens = this.#policy.cost(ctx.llm);
     if (tokens === null) {
-      const facts = { request_id: ctx.id, route_id: ctx.route?.id };
-      this.#policy.log.warn('ai-rate-limiting: cost_expr gives no finite number, so nothing is counted', facts);
+      this.#policy.log.write('cost_expr', {
+        level: 'warn',
+        message: 'ai-rate-limiting: cost_expr gives no finite number, so nothing is counted',
+        fields: { request_id: ctx.id, route_id: ctx.route?.id },
+      });
     } else if (tokens > 0) {
       for (const limit of this.#limitsOf(ctx, instance)) this.#add(limit, tokens);
     }
@@ -83,8 +86,12 @@ export class RequestQuota implements TokenQuota {
     for (const { headers } of this.#shown) removeQuotaHeaders(exchange, headers);
     this.#shown = limits;
     for (const [index, window] of windows.entries()) {
-      const limit = limits[index];
-      if (limit !== undefined) setQuotaHeaders(exchange, limit, window);
+      const shown = limits[index];
+      if (shown === undefined) continue;
+      const { limit, headers } = shown;
+      const remaining = Math.max(0, limit - window.used);
+      // Rounded up: who waits as long as it says comes after the end of the window.
+      setQuotaHeaders(exchange, headers, { limit, remaining, resetSeconds: Math.ceil(window.resetMs / 10) / 100 });
     }
   }
 

@@ -1,10 +1,11 @@
 import { isSecretReference } from '../../config/secret-reference.ts';
 import { ArithmeticSyntaxError } from '../../rate-limit/arithmetic.ts';
 import { compileCostExpression } from '../../rate-limit/cost-expression.ts';
-import { isNeverNumber, limitNumberSchema } from '../../rate-limit/limit-number.ts';
+import { limitNumberSchema } from '../../rate-limit/limit-number.ts';
 import { checkPolicy, policyCredentials, policyFields } from '../../rate-limit/policy-schema.ts';
 import type { Infer, JsonSchema } from '../../schema/infer.ts';
 import { rejectionFields } from '../limit-answers.ts';
+import { checkLimitNumbers, ruleFields } from '../limit-rules.ts';
 
 /** Configuration of `ai-rate-limiting`, with the names, defaults and limits of APISIX 3.18. */
 export const aiRateLimitingSchema = {
@@ -45,12 +46,7 @@ export const aiRateLimitingSchema = {
         type: 'object',
         properties: {
           count: { ...limitNumberSchema, description: 'Tokens in a window. May have variables.' },
-          time_window: { ...limitNumberSchema, description: 'Length of the window in seconds. May have variables.' },
-          key: {
-            type: 'string',
-            description:
-              'Every value of this text has its own window. A request for which none of its variables has a value is not subject to the rule.',
-          },
+          ...ruleFields,
           header_prefix: {
             type: 'string',
             description: 'Name of the rule in the headers of answers. Not set: its number, counted from 1.',
@@ -89,7 +85,7 @@ export type AiRateLimitingConf = Infer<typeof aiRateLimitingSchema>;
 
 /** @returns What the schema cannot say, in one sentence that names the field; null if all is well. */
 export function checkAiRateLimiting(conf: AiRateLimitingConf): string | null {
-  return checkPolicy(conf) ?? checkCost(conf) ?? checkNumbers(conf);
+  return checkPolicy(conf) ?? checkCost(conf) ?? checkLimitNumbers(conf);
 }
 
 function checkCost({ limit_strategy: strategy, cost_expr: text }: AiRateLimitingConf): string | null {
@@ -103,24 +99,4 @@ function checkCost({ limit_strategy: strategy, cost_expr: text }: AiRateLimiting
     if (error instanceof ArithmeticSyntaxError) return `invalid cost_expr: ${error.message}`;
     throw error;
   }
-}
-
-/** A text without variables that is no number would refuse every request. */
-function checkNumbers({ limit, time_window, instances = [], rules = [] }: AiRateLimitingConf): string | null {
-  const numbers: readonly (readonly [field: string, value: number | string | undefined])[] = [
-    ['limit', limit],
-    ['time_window', time_window],
-    ...instances.flatMap((instance, index) => [
-      [`instances[${index}].limit`, instance.limit] as const,
-      [`instances[${index}].time_window`, instance.time_window] as const,
-    ]),
-    ...rules.flatMap((rule, index) => [
-      [`rules[${index}].count`, rule.count] as const,
-      [`rules[${index}].time_window`, rule.time_window] as const,
-    ]),
-  ];
-  const wrong = numbers.find(([, value]) => value !== undefined && !isSecretReference(value) && isNeverNumber(value));
-  return wrong === undefined
-    ? null
-    : `property "${wrong[0]}" validation failed: expected a whole number above 0 or a text with variables, got ${JSON.stringify(wrong[1])}`;
 }

@@ -1,5 +1,5 @@
 import { WeirError } from '../../base/errors.ts';
-import type { Log } from '../../base/log.ts';
+import type { RepeatedLog } from '../../base/repeated-log.ts';
 import type { RequestContext } from '../../pipeline/context.ts';
 import { WindowStoreError, type WindowState, type WindowStore } from '../../rate-limit/window-store.ts';
 import type { AppliedLimit, TokenLimits } from './token-limits.ts';
@@ -8,7 +8,8 @@ import type { AppliedLimit, TokenLimits } from './token-limits.ts';
 export interface LimitSource {
   readonly limits: TokenLimits;
   readonly store: WindowStore;
-  readonly log: Log;
+  /** For what may be wrong with every request. */
+  readonly log: RepeatedLog;
 }
 
 /** How a request to an instance stands to its limits. */
@@ -20,13 +21,17 @@ export interface Standing {
   readonly failure: WeirError | null;
 }
 
-/** The standings of one request. Every window is read once, whoever asks, and a store that is away is waited for once. */
+type Window = WindowState | Promise<WindowState>;
+
+/**
+ * The standings of one request. Every window is read once, whoever asks. A store that answers late is asked for all of them
+ * with the first: however many instances are tried, the request waits once, and a slow store costs it one timeout.
+ */
 export class Standings {
   readonly #source: LimitSource;
   readonly #byInstance = new Map<string, Standing>();
   /** By key: instances may share them. */
-  readonly #windows = new Map<string, WindowState>();
-  #isStoreAway = false;
+  readonly #windows = new Map<string, Window>();
 
   constructor(source: LimitSource) {
     this.#source = source;
@@ -42,33 +47,38 @@ export class Standings {
     if (known !== undefined) return known;
     const limits = this.#source.limits.of(ctx, instance);
     if (typeof limits === 'string') return this.#keep(instance, this.#withoutLimits(ctx, limits));
-    if (this.#isStoreAway && limits.length > 0) return this.#keep(instance, withoutWindows(limits));
-    const { store } = this.#source;
-    const windows = limits.map(({ key, windowMs }) => this.#windows.get(key) ?? store.read(key, windowMs));
-    if (areHere(windows)) return this.#withWindows(instance, limits, windows);
+    const isFirst = this.#windows.size === 0;
+    const windows = limits.map((limit) => this.#windowOf(limit));
+    if (areHere(windows)) return this.#keep(instance, { limits, windows, failure: null });
+    if (isFirst) for (const limit of this.#source.limits.ofAny(ctx)) void this.#windowOf(limit);
     return Promise.all(windows.map((window) => Promise.resolve(window))).then(
-      (late) => this.#withWindows(instance, limits, late),
+      (late) => this.#keep(instance, { limits, windows: late, failure: null }),
       (error: unknown) => {
         // Any other is a fault. This one has been logged by the store.
         if (!(error instanceof WindowStoreError)) throw error;
-        this.#isStoreAway = true;
         return this.#keep(instance, withoutWindows(limits));
       },
     );
   }
 
-  #withWindows(instance: string, limits: readonly AppliedLimit[], windows: readonly WindowState[]): Standing {
-    for (const [index, { key }] of limits.entries()) {
-      const window = windows[index];
-      if (window !== undefined) this.#windows.set(key, window);
+  #windowOf({ key, windowMs }: AppliedLimit): Window {
+    let window = this.#windows.get(key);
+    if (window === undefined) {
+      window = this.#source.store.read(key, windowMs);
+      this.#windows.set(key, window);
+      // Perhaps nobody will ask for the instance.
+      if (window instanceof Promise) window.catch(() => {});
     }
-    return this.#keep(instance, { limits, windows, failure: null });
+    return window;
   }
 
   #withoutLimits(ctx: RequestContext, reason: string): Standing {
     const failure = new WeirError('RATE_LIMIT_VALUE', [reason]);
-    const facts = { code: failure.code, request_id: ctx.id, route_id: ctx.route?.id };
-    this.#source.log.error(`ai-rate-limiting: ${failure.message}`, facts);
+    this.#source.log.write(failure.code, {
+      level: 'error',
+      message: `ai-rate-limiting: ${failure.message}`,
+      fields: { code: failure.code, request_id: ctx.id, route_id: ctx.route?.id },
+    });
     return { limits: [], windows: [], failure };
   }
 
@@ -82,6 +92,6 @@ function withoutWindows(limits: readonly AppliedLimit[]): Standing {
   return { limits, windows: [], failure: new WeirError('RATE_LIMIT_STORE') };
 }
 
-function areHere(windows: readonly (WindowState | Promise<WindowState>)[]): windows is readonly WindowState[] {
+function areHere(windows: readonly Window[]): windows is readonly WindowState[] {
   return !windows.some((window) => window instanceof Promise);
 }

@@ -6,6 +6,7 @@ import type { RequestContext } from '../../pipeline/context.ts';
 import { definePlugin, type PluginEnv } from '../../pipeline/define-plugin.ts';
 import { readBodyBytes } from '../../pipeline/json-body.ts';
 import { refusal, type Reply } from '../../pipeline/reply.ts';
+import { whileAwaited } from '../../pipeline/while-awaited.ts';
 import { aiRequestRewriteSchema, checkAiRequestRewrite, toAiProxyConf } from './schema.ts';
 
 /** Lets an LLM rewrite the bodies of requests, whatever they are; what the LLM says goes on in their place. */
@@ -47,28 +48,22 @@ async function rewrite(ctx: RequestContext, rewriter: Rewriter): Promise<Reply |
 }
 
 /** @throws WeirError LLM_REWRITE; CLIENT_CLOSED_REQUEST or SHUTTING_DOWN when nobody waits for it any more. */
-async function ask(ctx: RequestContext, { client, prompt, env }: Rewriter, text: string): Promise<string> {
-  const { exchange } = ctx;
-  const ending = new AbortController();
+function ask(ctx: RequestContext, { client, prompt, env }: Rewriter, text: string): Promise<string> {
+  const messages = [
+    { role: 'system', content: prompt },
+    { role: 'user', content: text },
+  ];
   // An answer that nobody waits for would be paid for all the same.
-  exchange.onAbort = () => ending.abort(new WeirError('CLIENT_CLOSED_REQUEST'));
-  exchange.onCut = () => ending.abort(new WeirError('SHUTTING_DOWN'));
-  if (exchange.aborted) exchange.onAbort();
-  try {
-    const messages = [
-      { role: 'system', content: prompt },
-      { role: 'user', content: text },
-    ];
-    const rewritten = openaiChat.textOf(await client.ask({ messages }, ending.signal));
-    if (rewritten === null) throw new WeirError('UPSTREAM_ANSWER', ['it has no text']);
-    return rewritten;
-  } catch (cause) {
-    if (!(cause instanceof WeirError) || ending.signal.aborted) throw cause;
-    const { code, message } = cause;
-    env.log.error(`ai-request-rewrite: ${message}`, { code, request_id: ctx.id, route_id: ctx.route?.id });
-    throw new WeirError('LLM_REWRITE', [message], { cause });
-  } finally {
-    exchange.onAbort = null;
-    exchange.onCut = null;
-  }
+  return whileAwaited(ctx, async (signal) => {
+    try {
+      const rewritten = openaiChat.textOf(await client.ask({ messages }, signal));
+      if (rewritten === null) throw new WeirError('UPSTREAM_ANSWER', ['it has no text']);
+      return rewritten;
+    } catch (cause) {
+      if (!(cause instanceof WeirError) || signal.aborted) throw cause;
+      const { code, message } = cause;
+      env.log.error(`ai-request-rewrite: ${message}`, { code, request_id: ctx.id, route_id: ctx.route?.id });
+      throw new WeirError('LLM_REWRITE', [message], { cause });
+    }
+  });
 }

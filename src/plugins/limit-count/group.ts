@@ -2,23 +2,37 @@ import type { Log } from '../../base/log.ts';
 import type { LimitCountConf } from './schema.ts';
 
 interface Member {
+  /** The route. */
   readonly owner: string;
   readonly conf: LimitCountConf;
-  readonly log: Log;
+  /** What is there as long as the route has this configuration. */
+  readonly user: object;
 }
 
-/** By group: the member that was configured last, and what makes its limits. */
-const latest = new Map<string, { readonly owner: string; readonly limits: string }>();
+interface KnownMember {
+  readonly limits: string;
+  readonly user: WeakRef<object>;
+}
+
+/** By group and owner. */
+const groups = new Map<string, Map<string, KnownMember>>();
 
 /** Routes of one group with different limits are a mistake, or a change that has not come to all of them yet. */
-export function warnOfDifferentGroup(group: string, { owner, conf, log }: Member): void {
+export function warnOfDifferentLimits(group: string, { owner, conf, user }: Member, log: Log): void {
   const { count, time_window, rules, key, key_type, policy } = conf;
   const limits = JSON.stringify([count, time_window, rules, key, key_type, policy]);
-  const other = latest.get(group);
-  latest.set(group, { owner, limits });
-  if (other === undefined || other.owner === owner || other.limits === limits) return;
-  log.warn('limit-count: two routes of a group have different limits for the counters that they share', {
+  for (const members of groups.values()) members.delete(owner);
+  const members = groups.get(group) ?? new Map<string, KnownMember>();
+  groups.set(group, members);
+  const others: string[] = [];
+  for (const [other, known] of members) {
+    if (known.user.deref() === undefined) members.delete(other);
+    else if (known.limits !== limits) others.push(other);
+  }
+  members.set(owner, { limits, user: new WeakRef(user) });
+  if (others.length === 0) return;
+  log.warn('limit-count: routes of a group have different limits for the counters that they share', {
     group,
-    routes: [other.owner, owner],
+    routes: [...others, owner],
   });
 }

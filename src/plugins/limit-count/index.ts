@@ -1,16 +1,13 @@
-import { WeirError } from '../../base/errors.ts';
 import { definePlugin, type PluginEnv, type Step } from '../../pipeline/define-plugin.ts';
-import type { RequestContext } from '../../pipeline/context.ts';
-import type { Reply } from '../../pipeline/reply.ts';
-import { runSteps } from '../../pipeline/run.ts';
 import { resolvePluginVariable } from '../../pipeline/variables.ts';
 import { counterScope } from '../../rate-limit/counter-scope.ts';
 import { compileLimitKey } from '../../rate-limit/limit-key.ts';
-import { compileLimitNumber } from '../../rate-limit/limit-number.ts';
-import type { TakenWindow } from '../../rate-limit/window-store.ts';
+import { compileLimitQuota } from '../../rate-limit/limit-quota.ts';
+import { toFieldName, type QuotaHeaders } from '../../rate-limit/quota-headers.ts';
 import { compileTemplate } from '../../router/template.ts';
 import { createLimitAnswers } from '../limit-answers.ts';
-import { warnOfDifferentGroup } from './group.ts';
+import { countBy, type CountLimit } from './claim.ts';
+import { warnOfDifferentLimits } from './group.ts';
 import { checkLimitCount, limitCountSchema, type LimitCountConf } from './schema.ts';
 
 /** Lets so many requests pass in a window of time. */
@@ -22,121 +19,50 @@ export const limitCount = definePlugin({
   schema: limitCountSchema,
   check: checkLimitCount,
   create(conf, env) {
-    const scope = scopeOf(conf, env);
-    const { rules } = conf;
-    if (rules === undefined) {
-      const { count = 0, time_window = 0, key, key_type } = conf;
-      const keyOf = compileLimitKey(key, key_type, resolvePluginVariable);
-      return {
-        access: compileLimit(
-          { field: '', count, time_window, keyOf, headers: headersOf('X-RateLimit') },
-          { conf, env, scope },
-        ),
-      };
+    const limits = compileLimits(conf, env);
+    const access: Step = (ctx) => countBy(limits, ctx);
+    const { group } = conf;
+    if (group !== undefined) {
+      warnOfDifferentLimits(group, { owner: env.owner, conf, user: access }, env.configurationLog);
     }
-    const limits = rules.map(({ count, time_window, key, header_prefix = '' }, index) => {
-      const template = compileTemplate(key, resolvePluginVariable);
-      const headers = headersOf(`X-${toFieldName(header_prefix) || index + 1}-RateLimit`);
-      return compileLimit(
-        {
-          field: `rules[${index}].`,
-          count,
-          time_window,
-          headers,
-          keyOf(ctx) {
-            const { text, resolvedCount } = template.resolve(ctx);
-            return resolvedCount === 0 ? null : text;
-          },
-        },
-        { conf, env, scope: `${scope}:${index + 1}` },
-      );
-    });
-    return { access: (ctx) => runSteps(limits, ctx) };
+    return { access };
   },
 });
 
-interface Limit {
-  /** What stands in front of the names of its fields: `rules[0].`. */
-  readonly field: string;
-  readonly count: number | string;
-  readonly time_window: number | string;
-  /** What a request is counted by; null: it is not subject to this limit. */
-  readonly keyOf: (ctx: RequestContext) => string | null;
-  readonly headers: QuotaHeaders;
-}
-
-interface QuotaHeaders {
-  readonly limit: string;
-  readonly remaining: string;
-  readonly reset: string;
-}
-
-interface LimitParts {
-  readonly conf: LimitCountConf;
-  readonly env: PluginEnv;
-  readonly scope: string;
-}
-
-/** Longest window in ms: 285,000 years, and still a whole number for every store. */
-const longestWindowMs = Number.MAX_SAFE_INTEGER;
-
-function compileLimit(limit: Limit, { conf, env, scope }: LimitParts): Step {
-  const { field, keyOf, headers } = limit;
-  const count = compileLimitNumber(limit.count, resolvePluginVariable);
-  const seconds = compileLimitNumber(limit.time_window, resolvePluginVariable);
-  const store = env.windowStores.get(conf);
-  const answers = createLimitAnswers(conf);
-  const show = conf.show_limit_quota_header;
-
-  function decide(ctx: RequestContext, max: number, window: TakenWindow): Reply | undefined {
-    if (show) {
-      const { exchange } = ctx;
-      exchange.setField(headers.limit, String(max));
-      exchange.setField(headers.remaining, String(window.taken ? max - window.used : 0));
-      exchange.setField(headers.reset, String(Math.ceil(window.resetMs / 1000)));
-    }
-    return window.taken ? undefined : answers.rejected(ctx);
+function compileLimits(conf: LimitCountConf, env: PluginEnv): readonly CountLimit[] {
+  const scope = scopeOf(conf, env);
+  const shared = { store: env.windowStores.get(conf), answers: createLimitAnswers(conf) };
+  const shown = (headers: QuotaHeaders): QuotaHeaders | null => (conf.show_limit_quota_header ? headers : null);
+  const { rules, count = 0, time_window = 0, key, key_type } = conf;
+  if (rules === undefined) {
+    const quota = compileLimitQuota(['count', count], ['time_window', time_window], resolvePluginVariable);
+    const keyOf = compileLimitKey(key, key_type, resolvePluginVariable);
+    return [{ ...shared, scope, keyOf, quota, headers: shown(headersOf('X-RateLimit')) }];
   }
-
-  return (ctx) => {
-    const key = keyOf(ctx);
-    if (key === null) return undefined;
-    const max = count.resolve(ctx);
-    if (typeof max === 'string') return answers.undecided(ctx, notNumber(`${field}count`, max));
-    const windowSeconds = seconds.resolve(ctx);
-    if (typeof windowSeconds === 'string') {
-      return answers.undecided(ctx, notNumber(`${field}time_window`, windowSeconds));
-    }
-    const windowMs = Math.min(windowSeconds * 1000, longestWindowMs);
-    const window = store.take(`${scope}:${key}`, { amount: 1, limit: max, windowMs });
-    return window instanceof Promise
-      ? window.then(
-          (taken) => decide(ctx, max, taken),
-          (error: unknown) => answers.undecided(ctx, error),
-        )
-      : decide(ctx, max, window);
-  };
-}
-
-function notNumber(field: string, text: string): WeirError {
-  return new WeirError('RATE_LIMIT_VALUE', [
-    `${field} is no whole number above 0 but ${JSON.stringify(text.slice(0, 64))}`,
-  ]);
+  return rules.map(({ count, time_window, key, header_prefix = '' }, index) => {
+    const template = compileTemplate(key, resolvePluginVariable);
+    return {
+      ...shared,
+      scope: `${scope}:${index + 1}`,
+      keyOf(ctx) {
+        const { text, resolvedCount } = template.resolve(ctx);
+        return resolvedCount === 0 ? null : text;
+      },
+      quota: compileLimitQuota(
+        [`rules[${index}].count`, count],
+        [`rules[${index}].time_window`, time_window],
+        resolvePluginVariable,
+      ),
+      headers: shown(headersOf(`X-${toFieldName(header_prefix) || index + 1}-RateLimit`)),
+    };
+  });
 }
 
 /** A group's counters are those of the group whatever becomes of its routes. */
-function scopeOf(conf: LimitCountConf, { owner, configurationLog }: PluginEnv): string {
-  const scope = counterScope('limit-count', owner, conf);
-  if (conf.group === undefined) return scope;
-  warnOfDifferentGroup(conf.group, { owner, conf, log: configurationLog });
-  return `limit-count:groups/${conf.group}`;
+function scopeOf(conf: LimitCountConf, { owner }: PluginEnv): string {
+  return conf.group === undefined ? counterScope('limit-count', owner, conf) : `limit-count:groups/${conf.group}`;
 }
 
 function headersOf(prefix: string): QuotaHeaders {
   return { limit: `${prefix}-Limit`, remaining: `${prefix}-Remaining`, reset: `${prefix}-Reset` };
-}
-
-/** Prefixes may hold anything, fields of HTTP only this: https://www.rfc-editor.org/rfc/rfc9110#name-tokens */
-function toFieldName(prefix: string): string {
-  return prefix.replaceAll(/[^\w!#$%&'*+.^`|~-]/g, '-');
 }

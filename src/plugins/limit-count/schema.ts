@@ -1,9 +1,9 @@
-import { isSecretReference } from '../../config/secret-reference.ts';
 import { limitKeyTypes } from '../../rate-limit/limit-key.ts';
-import { isNeverNumber, limitNumberSchema } from '../../rate-limit/limit-number.ts';
+import { limitNumberSchema } from '../../rate-limit/limit-number.ts';
 import { checkPolicy, policyCredentials, policyFields } from '../../rate-limit/policy-schema.ts';
 import type { Infer, JsonSchema } from '../../schema/infer.ts';
 import { rejectionFields } from '../limit-answers.ts';
+import { checkLimitNumbers, ruleFields } from '../limit-rules.ts';
 
 /**
  * Configuration of `limit-count`, with the names, defaults and limits of APISIX 3.18.
@@ -42,12 +42,7 @@ export const limitCountSchema = {
         type: 'object',
         properties: {
           count: { ...limitNumberSchema, description: 'Requests in a window. May have variables.' },
-          time_window: { ...limitNumberSchema, description: 'Length of the window in seconds. May have variables.' },
-          key: {
-            type: 'string',
-            description:
-              'Every value of this text has its own window. A request for which none of its variables has a value is not subject to the rule.',
-          },
+          ...ruleFields,
           header_prefix: {
             type: 'string',
             minLength: 1,
@@ -80,23 +75,7 @@ export type LimitCountConf = Infer<typeof limitCountSchema>;
 
 /** @returns What the schema cannot say, in one sentence that names the field; null if all is well. */
 export function checkLimitCount(conf: LimitCountConf): string | null {
-  return checkPolicy(conf) ?? checkNumbers(conf) ?? checkRuleKeys(conf);
-}
-
-/** A text without variables that is no number would refuse every request. */
-function checkNumbers({ count, time_window, rules = [] }: LimitCountConf): string | null {
-  const numbers: readonly (readonly [field: string, value: number | string | undefined])[] = [
-    ['count', count],
-    ['time_window', time_window],
-    ...rules.flatMap((rule, index) => [
-      [`rules[${index}].count`, rule.count] as const,
-      [`rules[${index}].time_window`, rule.time_window] as const,
-    ]),
-  ];
-  const wrong = numbers.find(([, value]) => value !== undefined && !isSecretReference(value) && isNeverNumber(value));
-  return wrong === undefined
-    ? null
-    : `property "${wrong[0]}" validation failed: expected a whole number above 0 or a text with variables, got ${JSON.stringify(wrong[1])}`;
+  return checkPolicy(conf) ?? checkLimitNumbers(conf) ?? checkRuleKeys(conf);
 }
 
 function checkRuleKeys({ rules = [] }: LimitCountConf): string | null {

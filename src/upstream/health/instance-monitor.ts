@@ -50,6 +50,8 @@ export interface InstanceReport {
 export interface ResourceHealth {
   /** `routes/1`. */
   readonly owner: string;
+  /** Why instances with checks are not probed, without values of secrets; null: they are. */
+  readonly reason: string | null;
   readonly instances: readonly InstanceReport[];
 }
 

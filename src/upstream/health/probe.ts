@@ -1,39 +1,20 @@
 import type { Deadlines } from '../../http/deadlines.ts';
-import type { ErrorCode, WeirError } from '../../base/errors.ts';
+import type { WeirError } from '../../base/errors.ts';
 import { UpstreamConnection, type ResponseHandler } from '../connection.ts';
 import type { Connector } from '../connector.ts';
-import type { HealthSignal } from './health-state.ts';
+import { failureSignalOf, type FailureSignal } from './failure-signal.ts';
 import type { ProbePlan } from './probe-plan.ts';
 
 /** What a probe has found: a status, or a failure without one. */
 export type ProbeResult =
   | { readonly kind: 'connected' }
   | { readonly kind: 'status'; readonly status: number }
-  | { readonly kind: 'failure'; readonly signal: HealthSignal; readonly reason: string };
+  | { readonly kind: 'failure'; readonly signal: FailureSignal; readonly reason: string };
 
 interface ProbeParts {
   /** Does not apply `weir.connect_to`: the address is where the probe goes. */
   readonly connector: Connector;
   readonly deadlines: Deadlines;
-}
-
-const timeoutCodes: ReadonlySet<ErrorCode> = new Set([
-  'UPSTREAM_CONNECT_TIMEOUT',
-  'UPSTREAM_SEND_TIMEOUT',
-  'UPSTREAM_READ_TIMEOUT',
-]);
-const tcpCodes: ReadonlySet<ErrorCode> = new Set([
-  'UPSTREAM_DNS',
-  'UPSTREAM_CONNECT',
-  'UPSTREAM_TLS',
-  'UPSTREAM_RESET',
-]);
-
-/** What an error of an attempt says about the health of the address; null: it was not the upstream's fault. */
-function toHealthSignal(error: WeirError): Exclude<HealthSignal, 'success'> | null {
-  if (error.blame !== 'upstream') return null;
-  if (timeoutCodes.has(error.code)) return 'timeout';
-  return tcpCodes.has(error.code) ? 'tcp_failure' : 'http_failure';
 }
 
 /**
@@ -68,7 +49,7 @@ export function sendProbe(
 
   function fail(error: WeirError): void {
     // An error of ours says nothing about the other side, but an address that cannot be asked must not count as asked.
-    settle({ kind: 'failure', signal: toHealthSignal(error) ?? 'http_failure', reason: error.message });
+    settle({ kind: 'failure', signal: failureSignalOf(error.code) ?? 'http_failure', reason: error.message });
   }
 
   const { scheme, request, timeoutMs, ...tls } = plan;

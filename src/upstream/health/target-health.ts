@@ -1,11 +1,12 @@
 import type { Checks } from './check-schema.ts';
+import type { FailureSignal } from './failure-signal.ts';
 
 /** How one attempt at an instance ended, as far as health is concerned. */
 export interface PassiveOutcome {
   /** `ip:port` where the attempt went, several joined by `, ` after failures to connect; '' when it did not come to that. */
   readonly address: string;
   /** The status of the answer, or how the attempt failed without one. */
-  readonly result: number | 'http_failure' | 'tcp_failure' | 'timeout';
+  readonly result: number | FailureSignal;
 }
 
 /** Which addresses of an instance are fit to be used. */

@@ -25,7 +25,7 @@ function clientOf(reply: JsonObject | readonly unknown[], status = 200): Anthrop
       const conversion = anthropicToOpenai.convertRequest(request);
       assert.ok(!(conversion instanceof WeirError));
       if (isJsonObject(reply)) {
-        const body = JSON.stringify(conversion.convertAnswer(reply, 'effective'));
+        const body = JSON.stringify(conversion.convertAnswer(reply, 'effective', status));
         return Promise.resolve(new Response(body, { status, headers: { 'content-type': 'application/json' } }));
       }
       const stream = conversion.startStream('effective');

@@ -24,7 +24,7 @@ export const anthropicToOpenai: Converter = {
     if (request instanceof WeirError) return request;
     return {
       body: request,
-      convertAnswer: (answer, model) => toAnthropicAnswer(answer, model, toolNames),
+      convertAnswer: (answer, model, status) => toAnthropicAnswer(answer, { model, status, toolNames }),
       startStream: (model) => new ChatToMessagesStream(model, toolNames),
     };
   },

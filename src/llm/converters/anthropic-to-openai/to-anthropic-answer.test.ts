@@ -10,7 +10,7 @@ function convert(answer: JsonObject, model = 'asked'): JsonObject {
     tools: [{ name: 'files.read/all' }],
   });
   if (conversion instanceof WeirError) throw conversion;
-  return conversion.convertAnswer(answer, model);
+  return conversion.convertAnswer(answer, model, 200);
 }
 
 function answerOf(message: JsonObject, finishReason: unknown = 'stop'): JsonObject {

@@ -6,17 +6,23 @@ import { anthropicMessage, toAnthropicUsage, toStopReason } from './anthropic-me
 import { newToolUseId, readChatPart, type ChatPart } from './chat-part.ts';
 import type { ToolNames } from './tool-names.ts';
 
+interface AnswerFacts {
+  /** The effective model; `''`: that of the answer. */
+  readonly model: string;
+  readonly status: number;
+  readonly toolNames: ToolNames;
+}
+
 /**
  * Turns a whole chat answer into a Messages one.
  *
- * @param model - The effective model; `''`: that of the answer.
  * @returns Anthropic's error envelope for an error, and for what is no chat answer at all.
  */
-export function toAnthropicAnswer(answer: JsonObject, model: string, toolNames: ToolNames): JsonObject {
-  const error = toAnthropicError(answer);
+export function toAnthropicAnswer(answer: JsonObject, { model, status, toolNames }: AnswerFacts): JsonObject {
+  const error = toAnthropicError(answer, status);
   if (error !== null) return error;
   const choice: unknown = Array.isArray(answer['choices']) ? answer['choices'][0] : undefined;
-  if (!isJsonObject(choice)) return unexpectedAnswerError(answer);
+  if (!isJsonObject(choice)) return unexpectedAnswerError(answer, status);
 
   const part = readChatPart(isJsonObject(choice['message']) ? choice['message'] : {});
   const content = toContent(part, toolNames);
