@@ -44,7 +44,8 @@ export function renderPluginFacts(plugin: Plugin, page: string): string {
     const wrong = conf === undefined ? null : (plugin.consumer ?? plugin).check(conf);
     if (wrong !== null) throw new Error(`the page of ${plugin.name} has a consumer that is refused: ${wrong}`);
   }
-  const phases = new Set(shown.flatMap((conf) => Object.keys(plugin.create(conf, nobody))));
+  const hooks = shown.flatMap((conf) => Object.entries(plugin.create(conf, nobody)));
+  const phases = new Set(hooks.filter(([, hook]) => typeof hook === 'function').map(([phase]) => phase));
   const schemas = [plugin.schema, plugin.consumer?.schema ?? {}] as FieldSchema[];
   const credentials = schemas.flatMap(({ encrypt_fields = [] }) => encrypt_fields);
   return `${plugin.summary}\n\n${table(

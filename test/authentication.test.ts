@@ -480,7 +480,14 @@ test('no credential of a consumer is in any log', async () => {
   });
   await get(`${url}?gate=annas-key`);
   await get(url, { 'x-gate': 'annas-key' });
-  await eventually(() => stage.gateway.readLog('entries.log').split('\n').length === 3);
+  const closed = await route({
+    'key-auth': { header: 'x-gate', query: 'gate' },
+    'ip-restriction': { blacklist: ['127.0.0.1'] },
+    'file-logger': { path: 'logs/entries.log' },
+  });
+  const refused = await get(`${closed}?gate=annas-key`, { 'x-gate': 'annas-key' });
+  assert.equal(refused.status, 403, 'refused before the key is looked at');
+  await eventually(() => stage.gateway.readLog('entries.log').split('\n').length === 4);
   const logs = ['access.log', 'error.log', 'llm.log', 'entries.log']
     .map((name) => stage.gateway.readLog(name))
     .join('\n');

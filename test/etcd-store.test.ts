@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { describe, test, type TestContext } from 'node:test';
+import { after, describe, test, type TestContext } from 'node:test';
 import { type Log, silentLog } from '../src/base/log.ts';
 import { EtcdClient, type EtcdClientOptions } from '../src/config/store/etcd/etcd-client.ts';
 import { type EtcdStoreOptions, openEtcdStore } from '../src/config/store/etcd/etcd-store.ts';
@@ -15,6 +15,10 @@ import { eventually } from './support/gateway.ts';
 const skip = etcdProgram === null ? 'there is no etcd, and apt-get could not install it' : false;
 const plain: ValueCodec = { encode: (_kind, value) => value, decode: (_kind, value) => value };
 const quick = { heartbeatMs: 100, heartbeatTimeoutMs: 300, firstPauseMs: 10, longestPauseMs: 100 };
+
+// Removed at the very end: a store that is closed still writes its last state.
+const folders = mkdtempSync(join(tmpdir(), 'weir-etcd-store-'));
+after(() => rmSync(folders, { recursive: true, force: true }));
 
 interface Opening extends Partial<EtcdStoreOptions> {
   readonly client?: never;
@@ -29,8 +33,7 @@ class Stage {
   readonly #log: Log;
 
   constructor(t: TestContext) {
-    const folder = mkdtempSync(join(tmpdir(), 'weir-etcd-store-'));
-    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const folder = mkdtempSync(join(folders, 'of-test-'));
     this.file = join(folder, 'data', 'last-good.json');
     this.#t = t;
     const write: Log['error'] = (message, fields) => this.lines.push(`${message} ${JSON.stringify(fields ?? {})}`);

@@ -42,10 +42,12 @@ before(async () => {
 });
 after(() => etcd?.[Symbol.asyncDispose]());
 
-function folder(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), 'weir-stores-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
+// Removed at the very end: a store that is closed still writes its last state.
+const folders = mkdtempSync(join(tmpdir(), 'weir-stores-'));
+after(() => rmSync(folders, { recursive: true, force: true }));
+
+function folder(): string {
+  return mkdtempSync(join(folders, 'of-test-'));
 }
 
 /** Closes what the test leaves open. */
@@ -83,7 +85,7 @@ const candidates: readonly Candidate[] = [
     isWritable: true,
     skip: false,
     stage(t, log = silentLog) {
-      const file = join(folder(t), 'weir.db');
+      const file = join(folder(), 'weir.db');
       return {
         open: closing(t, () => openEmbeddedStore({ file, log })),
         fill: fillOneByOne,
@@ -103,7 +105,7 @@ const candidates: readonly Candidate[] = [
     skip: etcdProgram === null ? 'there is no etcd, and apt-get could not install it' : false,
     stage(t, log = silentLog) {
       const prefix = `/stage${++stages}`;
-      const file = join(folder(t), 'last-good.json');
+      const file = join(folder(), 'last-good.json');
       const open = (): Promise<WritableStore> =>
         openEtcdStore({
           client: new EtcdClient({ endpoints: etcd?.endpoints ?? [], timeoutMs: 5000 }),
@@ -133,7 +135,7 @@ const candidates: readonly Candidate[] = [
     isWritable: false,
     skip: false,
     stage(t, log = silentLog) {
-      const path = folder(t);
+      const path = folder();
       const file = join(path, 'apisix.yaml');
       const write = (text: string): void => {
         writeFileSync(`${file}.new`, text);
@@ -167,7 +169,7 @@ const candidates: readonly Candidate[] = [
     isWritable: false,
     skip: false,
     stage(t, log = silentLog) {
-      const path = folder(t);
+      const path = folder();
       const opened = new Map<WritableStore, ReturnType<typeof openStandaloneApi>['configs']>();
       const open = async (): Promise<WritableStore> => {
         const kept = new LastGoodFile({ file: join(path, 'standalone.json'), source: 'api', log });

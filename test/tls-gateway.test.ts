@@ -218,6 +218,13 @@ describe('client certificates', { timeout: 30_000 }, () => {
     assert.equal((await askB({}, '/mtls/open/../chat')).status, 400);
   });
 
+  test('a pattern of skip_mtls_uri_regex that backtracks without end opens nothing, and costs 50 ms', async () => {
+    const skip_mtls_uri_regex = ['^/mtls/(a+)+$'];
+    await putSsl('b', { sni: 'b.example', client: { ca: gatewayCa, skip_mtls_uri_regex } }, b);
+    assert.equal((await askB({}, '/mtls/aaa')).status, 200);
+    assert.equal((await askB({}, `/mtls/${'a'.repeat(60)}!`)).status, 400);
+  });
+
   for (const depth of [0, 1, 2]) {
     for (const [between, { cert, key }] of clientCertificates.entries()) {
       const isIn = between <= depth;

@@ -2,6 +2,7 @@ import type { Infer, JsonSchema } from '../schema/infer.ts';
 import { checkAuthority, checkKeyPair } from './key-pair.ts';
 import { commonFields, pemSchema } from './resource-fields.ts';
 import { defineResource } from './resource.ts';
+import { BoundedPattern } from '../router/bounded-pattern.ts';
 import { checkSecretReferences } from './secret-reference.ts';
 
 const serverName = { type: 'string', pattern: '^\\*?[0-9a-zA-Z-._]+$' } as const satisfies JsonSchema;
@@ -40,7 +41,7 @@ const sslSchema = {
           minItems: 1,
           uniqueItems: true,
           items: { type: 'string' },
-          description: 'Paths that need no certificate: regular expressions of JavaScript.',
+          description: 'Paths that need no certificate: PCRE patterns.',
         },
       },
       required: ['ca'],
@@ -93,7 +94,7 @@ function checkPairs({ cert = '', key = '', certs = [], keys = [], client }: Part
 function checkPatterns(patterns: readonly string[] = []): string | null {
   for (const [index, pattern] of patterns.entries()) {
     try {
-      void new RegExp(pattern);
+      void new BoundedPattern(pattern);
     } catch {
       return `client.skip_mtls_uri_regex, item ${index + 1}: expected a regular expression, got ${JSON.stringify(pattern)}`;
     }

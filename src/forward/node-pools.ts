@@ -15,7 +15,8 @@ export function createNodePools(pools: Pools, key: PoolKey): PoolByName {
   }
   let latest: { readonly hostHeader: string; readonly pool: Pool } | null = null;
   return (hostHeader) => {
-    if (latest?.hostHeader === hostHeader) return latest.pool;
+    // Names that clients make up may have pushed it out.
+    if (latest?.hostHeader === hostHeader && !latest.pool.closed) return latest.pool;
     const servername = nameIn(hostHeader);
     const pool = pools.getNamed(servername === '' ? key : { ...key, servername });
     latest = { hostHeader, pool };

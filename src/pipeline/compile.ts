@@ -1,5 +1,5 @@
 import { pluginMetaOf } from '../config/plugin-meta.ts';
-import type { RequestContext } from './context.ts';
+import type { CredentialPlace, RequestContext } from './context.ts';
 import type { HeaderFilter, Plugin, PluginHooks, Step } from './define-plugin.ts';
 import type { LoggerNeeds, PluginInstance, PluginInstances } from './plugin-instances.ts';
 import { mergeLayers, type PluginLayer } from './plugin-layer.ts';
@@ -21,6 +21,8 @@ export interface Pipeline {
   readonly steps: readonly Step[];
   readonly headerFilters: readonly HeaderFilter[];
   readonly log: readonly ((ctx: RequestContext) => void)[];
+  /** See {@link PluginHooks.credentialPlace}. */
+  readonly credentialPlaces: readonly CredentialPlace[];
   /** How much of the answer's body is kept for log steps, in bytes. */
   readonly responseCaptureBytes: number;
   /** A condition reads the body (`post_arg.*` in a `_meta.filter`), so it must be here before the first phase. */
@@ -135,6 +137,7 @@ function assemble(used: readonly PluginInstance[], { opened, last, global }: Sur
     ],
     headerFilters: [...(global?.headerFilters ?? []), ...hooksOf(used, (hooks) => hooks.headerFilter)],
     log: [...(global?.log ?? []), ...hooksOf(used, (hooks) => hooks.log)],
+    credentialPlaces: [...(global?.credentialPlaces ?? []), ...hooksOf(used, (hooks) => hooks.credentialPlace)],
     responseCaptureBytes: Math.max(
       global?.responseCaptureBytes ?? 0,
       ...used.map(({ plugin, conf }) => plugin.responseCaptureBytes(conf)),

@@ -153,7 +153,7 @@ export class RequestContext implements RequestView {
   /** Of the snapshot that the request began with. */
   consumers: ConsumerDirectory = noConsumers;
   consumer: Consumer | null = null;
-  /** Where plugins have looked for the client's credential, whether there was one or not: never logged from there. */
+  /** Where plugins of the route look for the client's credential, whether there is one or not: never logged from there. */
   credentialPlaces: readonly CredentialPlace[] = [];
   /** What a plugin chose; null: nobody did. */
   target: Target | null = null;

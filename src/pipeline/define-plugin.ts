@@ -15,7 +15,7 @@ import type { SharedMemory } from '../shared-memory/shared-memory.ts';
 import type { HealthCheck } from '../upstream/health/health-check.ts';
 import type { HealthView } from '../upstream/health/target-health.ts';
 import type { Pools } from '../upstream/pool.ts';
-import type { RequestContext } from './context.ts';
+import type { CredentialPlace, RequestContext } from './context.ts';
 import type { Reply } from './reply.ts';
 
 /** Nothing: go on with the next step. A Reply: stop and answer with it. Throwing is for faults of the gateway. */
@@ -35,6 +35,8 @@ export interface PluginHooks {
   readonly headerFilter?: HeaderFilter;
   /** After the answer has ended, however it did. */
   readonly log?: (ctx: RequestContext) => void;
+  /** Where clients put the credential that it reads. Logs never show it, also when the request does not get that far. */
+  readonly credentialPlace?: CredentialPlace;
 }
 
 /** Where requests are counted, and what config.yaml says about it. */

@@ -102,7 +102,7 @@ function ownerField(owner: string): Readonly<Record<string, string>> {
 type Filter = { matches(ctx: RequestContext): boolean } | null;
 
 function withMeta(hooks: PluginHooks, meta: PluginMeta, filter: Filter): PluginHooks {
-  const { rewrite, access, headerFilter, log } = hooks;
+  const { rewrite, access, headerFilter, log, credentialPlace } = hooks;
   const replacement = meta.error_response;
   const adapt = (step: Step): Step =>
     filtered(replacement === undefined ? step : withErrorResponse(step, replacement), filter);
@@ -114,6 +114,7 @@ function withMeta(hooks: PluginHooks, meta: PluginMeta, filter: Filter): PluginH
         filter === null ? headerFilter : (ctx, answer) => (filter.matches(ctx) ? headerFilter(ctx, answer) : undefined),
     }),
     ...(log && { log: filter === null ? log : (ctx) => (filter.matches(ctx) ? log(ctx) : undefined) }),
+    ...(credentialPlace && { credentialPlace }),
   };
 }
 

@@ -133,13 +133,14 @@ function finish(ctx: RequestContext, pipeline: Pipeline, gateway: Gateway): Serv
 function enter(ctx: RequestContext, pipeline: Pipeline, gateway: Gateway): Promise<unknown> | undefined {
   if (ctx.pipeline === pipeline) return undefined;
   ctx.pipeline = pipeline;
+  ctx.credentialPlaces = pipeline.credentialPlaces;
   if (pipeline.responseCaptureBytes > 0) {
     ctx.responseCapture = new BodyCapture(pipeline.responseCaptureBytes);
     ctx.exchange.onBodySent = ctx.responseCapture.add;
   }
-  if (pipeline.headerFilters.length > 0) {
-    ctx.exchange.filter = answerFilter(pipeline.headerFilters, ctx, gateway.log);
-  }
+  const filters = pipeline.headerFilters;
+  if (filters.length > 0) ctx.exchange.filter = answerFilter(filters, ctx, gateway.log);
+  else if (ctx.exchange.filter !== null) ctx.exchange.filter = null;
   const body = pipeline.needsBody && ctx.body === null ? ctx.readBody(gateway.maxPostArgsBytes) : null;
   return body instanceof Promise ? body : undefined;
 }

@@ -6,6 +6,7 @@ import type { StoredResource } from '../config/store/store.ts';
 import { TlsTerminator, type TlsSettings } from '../http/tls-terminator.ts';
 import type { SecretSource } from '../pipeline/secret-hooks.ts';
 import type { Secret, SecretState } from '../pipeline/secret.ts';
+import { BoundedPattern, PatternTimeout } from '../router/bounded-pattern.ts';
 
 export interface CertificateOptions {
   /** What config.yaml says for all names. */
@@ -25,7 +26,7 @@ export class ServerCertificate {
   readonly asksClients: boolean;
   readonly #ssl: Ssl;
   readonly #options: CertificateOptions;
-  readonly #unguardedPaths: readonly RegExp[];
+  readonly #unguardedPaths: readonly BoundedPattern[];
   readonly #secrets: readonly Secret[];
   // Made by the first handshake: reading a key takes a millisecond, and there may be thousands that nobody asks for.
   #terminator: TlsTerminator | null = null;
@@ -37,7 +38,7 @@ export class ServerCertificate {
     this.#options = options;
     this.names = (ssl.snis ?? (ssl.sni === undefined ? [] : [ssl.sni])).map((name) => name.toLowerCase());
     this.asksClients = ssl.client !== undefined;
-    this.#unguardedPaths = (ssl.client?.skip_mtls_uri_regex ?? []).map((pattern) => new RegExp(pattern));
+    this.#unguardedPaths = (ssl.client?.skip_mtls_uri_regex ?? []).map((pattern) => new BoundedPattern(pattern));
     const references = new Set(findSecretReferences(ssl).map(({ text }) => text));
     this.#secrets = Array.from(references, (reference) => options.secrets.get(reference));
   }
@@ -56,7 +57,7 @@ export class ServerCertificate {
 
   /** Whether a path is open to clients without a certificate. */
   skipsCheck(path: string): boolean {
-    return this.#unguardedPaths.some((pattern) => pattern.test(path));
+    return this.#unguardedPaths.some((pattern) => matchesInTime(pattern, path));
   }
 
   /** @returns Null when it cannot be used, which has been logged. A promise when a secret has to be fetched first. */
@@ -122,5 +123,15 @@ export class ServerCertificate {
         });
       }
     }
+  }
+}
+
+/** A path that takes too long to judge is as guarded as the others. */
+function matchesInTime(pattern: BoundedPattern, path: string): boolean {
+  try {
+    return pattern.exec(path) !== null;
+  } catch (error) {
+    if (error instanceof PatternTimeout) return false;
+    throw error;
   }
 }

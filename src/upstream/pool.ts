@@ -58,6 +58,11 @@ export class Pool implements ConnectionOwner {
     this.#maxLifetimeMs = maxLifetimeMs;
   }
 
+  /** Nothing keeps connections here any more: whoever holds on to this pool does better to ask for it anew. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Sends a request. `handler` is never called before this has returned. */
   call(request: WireRequest, use: PoolUse, handler: ResponseHandler): UpstreamCall {
     return new UpstreamCall(this, { request, use, handler });

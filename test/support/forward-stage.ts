@@ -60,6 +60,7 @@ export async function startForwarding(conf: object, options: ForwardStageOptions
     steps: [...steps, choose],
     headerFilters: [],
     log: [],
+    credentialPlaces: [],
     responseCaptureBytes: 0,
     needsBody: false,
   };

@@ -4,7 +4,7 @@ import { Fields } from '../../http/fields.ts';
 import { consumerHeaderNames } from '../../llm/header-rules.ts';
 import type { Consumer, Credential } from '../../pipeline/consumer.ts';
 import type { CredentialPlace, RequestContext } from '../../pipeline/context.ts';
-import type { PluginEnv, Step } from '../../pipeline/define-plugin.ts';
+import type { PluginEnv, PluginHooks } from '../../pipeline/define-plugin.ts';
 import { refusal, type Reply } from '../../pipeline/reply.ts';
 
 /** Fields of every plugin that authenticates. */
@@ -56,9 +56,9 @@ interface AuthenticationParts {
   hide(ctx: RequestContext): void;
 }
 
-/** Makes the step that finds out who the consumer is, or refuses the request. */
-export function createAuthentication(parts: AuthenticationParts, env: PluginEnv): Step {
-  const places = [parts.place];
+/** Makes the plugin that finds out who the consumer is, or refuses the request. */
+export function createAuthentication(parts: AuthenticationParts, env: PluginEnv): PluginHooks {
+  const { place } = parts;
   const settle = (ctx: RequestContext, found: Recognition): Reply | undefined => {
     const consumer = found instanceof WeirError ? anonymousConsumer(ctx, found, parts.conf) : found.consumer;
     if (consumer instanceof WeirError) return challenge(ctx, consumer, parts);
@@ -72,10 +72,14 @@ export function createAuthentication(parts: AuthenticationParts, env: PluginEnv)
     attachConsumer(ctx, consumer);
     return undefined;
   };
-  return (ctx) => {
-    ctx.credentialPlaces = ctx.credentialPlaces.length === 0 ? places : [...ctx.credentialPlaces, parts.place];
-    const found = parts.recognize(ctx);
-    return found instanceof Promise ? found.then((late) => settle(ctx, late)) : settle(ctx, found);
+  return {
+    credentialPlace: place,
+    rewrite(ctx) {
+      // One whose configuration waits for secrets is not known to the pipeline.
+      if (!ctx.credentialPlaces.includes(place)) ctx.credentialPlaces = [...ctx.credentialPlaces, place];
+      const found = parts.recognize(ctx);
+      return found instanceof Promise ? found.then((late) => settle(ctx, late)) : settle(ctx, found);
+    },
   };
 }
 

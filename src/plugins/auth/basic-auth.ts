@@ -48,7 +48,7 @@ export const basicAuth = definePlugin({
   },
   credentialKey: 'username',
   create(conf, env) {
-    const rewrite = createAuthentication(
+    return createAuthentication(
       {
         plugin: name,
         scheme: 'Basic',
@@ -66,7 +66,6 @@ export const basicAuth = definePlugin({
       },
       env,
     );
-    return { rewrite };
   },
 });
 

@@ -98,7 +98,7 @@ export const jwtAuth = definePlugin({
       return unauthorized('failed to verify jwt');
     }
 
-    const rewrite = createAuthentication(
+    return createAuthentication(
       {
         plugin: name,
         scheme: 'Bearer',
@@ -116,7 +116,6 @@ export const jwtAuth = definePlugin({
       },
       env,
     );
-    return { rewrite };
   },
 });
 

@@ -52,7 +52,7 @@ export const keyAuth = definePlugin({
       return typeof value === 'string' ? value : undefined;
     }
 
-    const rewrite = createAuthentication(
+    return createAuthentication(
       {
         plugin: name,
         scheme: 'apikey',
@@ -71,7 +71,6 @@ export const keyAuth = definePlugin({
       },
       env,
     );
-    return { rewrite };
   },
 });
 
