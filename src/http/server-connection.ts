@@ -52,10 +52,11 @@ export interface ServerConnectionOptions {
 
 // Pipelined requests that wait for their turn; beyond this the socket is not read until the turn comes.
 const maxWaitingBytes = 64 * 1024;
-// What a client may still send after an early answer (413, say) before it is cut; without reading on, the kernel
-// would reset the connection and the client would never see the answer.
-const lingerMs = 2000;
-const lingerBytes = 4 * 1024 * 1024;
+// A client that still sends its body after an early answer (413, say) is read on: else the kernel would reset the
+// connection and the client would never see the answer. It is cut after a silence, a total time or this many bytes.
+const lingerQuietMs = 2000;
+const lingerTotalMs = 30_000;
+const lingerBytes = 64 * 1024 * 1024;
 
 const nothing = Buffer.alloc(0);
 const unreadableHead: RequestHead = {
@@ -94,6 +95,7 @@ export class ServerConnection implements Http1Connection, Expirable {
   #stalled = false;
   #lingering = false;
   #lingeredBytes = 0;
+  #lingerEnd = 0;
 
   constructor(accepted: Socket, serial: number, options: ServerConnectionOptions, tls: TlsFacts | null = null) {
     const socket = readShared(accepted, (bytes) => this.#onData(bytes));
@@ -187,8 +189,7 @@ export class ServerConnection implements Http1Connection, Expirable {
 
   #onData(bytes: Buffer): void {
     if (this.#lingering) {
-      this.#lingeredBytes += bytes.length;
-      if (this.#lingeredBytes > lingerBytes) this.#socket.destroy();
+      this.#linger(bytes.length);
       return;
     }
     this.#advance(this.#waiting.length === 0 ? bytes : Buffer.concat([this.#take(), bytes]));
@@ -354,9 +355,18 @@ export class ServerConnection implements Http1Connection, Expirable {
     // Counted from when the answer has left: a slow client may still be taking it.
     this.#socket.end(() => {
       this.#socket.setTimeout(0);
-      this.#setDeadline(lingerMs);
+      this.#lingerEnd = this.#options.deadlines.now() + lingerTotalMs;
+      this.#setDeadline(lingerQuietMs);
       this.#socket.resume();
     });
+  }
+
+  #linger(receivedBytes: number): void {
+    this.#lingeredBytes += receivedBytes;
+    if (this.#lingeredBytes > lingerBytes) this.#socket.destroy();
+    // Before the answer has left, the send timeout watches.
+    else if (this.#lingerEnd > 0)
+      this.deadline = Math.min(this.#options.deadlines.now() + lingerQuietMs, this.#lingerEnd);
   }
 
   /**
