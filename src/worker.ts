@@ -5,6 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { silentLog } from './base/log.ts';
 import { RepeatedLog } from './base/repeated-log.ts';
 import type { GatewayConfig } from './config/static/gateway-config.ts';
+import { servesClients } from './config/static/role.ts';
 import { toBytes, toMilliseconds } from './config/static/size-and-time.ts';
 import { toTlsVersions } from './config/static/tls-versions.ts';
 import { Deadlines } from './http/deadlines.ts';
@@ -22,11 +23,13 @@ import type { MetricsEnv } from './pipeline/define-plugin.ts';
 import { printsResponseText } from './pipeline/variables.ts';
 import { pluginFinder } from './plugins/index.ts';
 import { compileAccessLog } from './proxy/access-log.ts';
-import { compileClientAddress } from './proxy/client-address.ts';
+import { compileClientAddress, compileTrustedProxies } from './proxy/client-address.ts';
 import { createHandler, type Gateway } from './proxy/handle.ts';
 import { WindowStores } from './rate-limit/window-stores.ts';
 import { SharedMemory } from './shared-memory/shared-memory.ts';
+import { dateCheckMs } from './snapshot/certificate-dates.ts';
 import { CertificateCompiler } from './snapshot/certificates.ts';
+import { ChangeQueue } from './snapshot/change-queue.ts';
 import { SnapshotHolder } from './snapshot/holder.ts';
 import type { MessageFromWorker, MessageToWorker, WorkerStart } from './snapshot/messages.ts';
 import { SnapshotCompiler } from './snapshot/snapshot.ts';
@@ -68,6 +71,10 @@ class TrafficWorker {
   readonly #windowStores: WindowStores;
   readonly #metrics: WorkerMetrics;
   readonly #traffic: TrafficCounters;
+  readonly #changes = new ChangeQueue({
+    apply: (changes, revision) => this.#runtime.holder.apply(changes, revision),
+    send,
+  });
   #runtime: Runtime;
   #listeners: Listener[] = [];
   #draining = false;
@@ -96,13 +103,11 @@ class TrafficWorker {
       log: this.#log,
     });
     // They outlive a reload, as what was counted does.
-    this.#metrics = new WorkerMetrics(start.metricPage, {
-      buckets: start.config.plugin_attr.prometheus,
-      log: this.#log,
-    });
+    this.#metrics = new WorkerMetrics(start.metricPage, this.#log);
     this.#traffic = new TrafficCounters(this.#metrics);
     this.#secrets = new SecretCache({ environment: process.env, log: this.#log });
     this.#runtime = this.#createRuntime(start.config, (compiler) => new SnapshotHolder(compiler, start.state));
+    setInterval(() => this.#runtime.holder.current.certificates.warnOfDates(), dateCheckMs).unref();
   }
 
   async listen(): Promise<void> {
@@ -121,9 +126,10 @@ class TrafficWorker {
   onMessage(message: MessageToWorker): void {
     switch (message.type) {
       case 'configuration':
-        this.#answer(message.id, () => this.#runtime.holder.apply(message.changes, message.revision));
+        this.#changes.add(message);
         break;
       case 'settings':
+        this.#changes.flush();
         this.#answer(message.id, () => this.#reconfigure(message.config));
         break;
       case 'reopen-logs':
@@ -214,6 +220,7 @@ class TrafficWorker {
       maxBodyBytes: maxBodyBytes === 0 ? Number.POSITIVE_INFINITY : maxBodyBytes,
       maxPostArgsBytes: config.apisix.max_post_args_readable_size * mebibyte,
       clientAddress: compileClientAddress(http.real_ip_header, http.real_ip_from),
+      isTrustedProxy: compileTrustedProxies(config.apisix.trusted_addresses),
       writeAccessLog: this.#createAccessLog(config),
       traffic: this.#traffic,
       log: this.#log,
@@ -235,7 +242,8 @@ class TrafficWorker {
     return { config, gateway, server, holder, pools };
   }
 
-  #createCertificateCompiler({ apisix: { ssl, enable_http2 } }: GatewayConfig): CertificateCompiler {
+  #createCertificateCompiler(config: GatewayConfig): CertificateCompiler {
+    const { ssl, enable_http2 } = config.apisix;
     const seed = this.#start.region.seed;
     return new CertificateCompiler({
       tls: {
@@ -248,6 +256,9 @@ class TrafficWorker {
         protocols: enable_http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
       },
       fallbackName: ssl.fallback_sni?.toLowerCase(),
+      // A control plane leaves that to its data planes.
+      isServed: ssl.enable || !servesClients(config),
+      repeatedLog: this.#failureLog,
       secrets: this.#secrets,
       log: this.#log,
       configurationLog: this.#start.workerIndex === 0 ? this.#log : silentLog,

@@ -240,7 +240,7 @@ describe('a refusal', () => {
         '/routes/1',
         { uri: '/', plugins: { 'ai-proxy': 'x' } },
         400,
-        'invalid plugin conf "x" for plugin [ai-proxy]',
+        'invalid plugin conf "***" for plugin [ai-proxy]',
       ],
       [
         'an unknown provider',
@@ -454,6 +454,9 @@ describe('a refusal', () => {
       const answer = await sendRaw(admin.port, [`GET /apisix/admin/${path} HTTP/1.1`]);
       assert.match(answer, /^HTTP\/1\.1 400 /, path);
       assert.match(answer, /\{"error_msg":".+"\}/, path);
+    }
+    for (const path of ['http://proxied/apisix/admin/routes', '/apisix/%61dmin/routes']) {
+      assert.match(await sendRaw(admin.port, [`GET ${path} HTTP/1.1`]), /^HTTP\/1\.1 200 [^]*"total":0/, path);
     }
     const encoded = await sendRaw(admin.port, ['GET /apisix/admin/routes/..%2f..%2fconsumers HTTP/1.1']);
     assert.match(encoded, /^HTTP\/1\.1 404 [^]*Key not found/);
@@ -763,6 +766,9 @@ describe('a list', () => {
       ['?label=even', 12, 12],
       ['?label=odd', 0, 0],
       ['?label=toString', 0, 0],
+      // An empty filter is none.
+      ['?name=route-1&label=&uri=', 11, 11],
+      ['?name=', 25, 25],
       ['?uri=chat', 24, 24],
       ['?uri=images', 1, 1],
       ['?name=route&label=even&page=1&page_size=10', 11, 10],

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
+import { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
+import { createMetricsServer } from '../src/admin/metrics-server.ts';
+import { readText } from '../src/admin/request-body.ts';
+import { silentLog } from '../src/base/log.ts';
 import { adminKey, type Answer, assertRefused, startAdmin } from './support/admin-api.ts';
 
 const limitBytes = 1.5 * 1024 * 1024;
@@ -239,6 +244,30 @@ describe('a body', () => {
     assert.equal((await admin.call('GET', '/routes')).status, 200);
   });
 
+  it('that is far too large is read to its end: a client that is still sending would not see the answer', async () => {
+    await using admin = await startAdmin();
+    const size = 10_000_000;
+    const { status, text } = await callRaw(admin, 'PUT', '/apisix/admin/routes/1', ' '.repeat(size));
+    const message = `invalid request body: request size ${size} is greater than the maximum size ${limitBytes} allowed`;
+    assert.deepEqual([status, JSON.parse(text)], [400, { error_msg: message }]);
+  });
+
+  it('that is a whole configuration must be UTF-8 as well', async () => {
+    await using admin = await startAdmin();
+    const headers = { 'X-API-KEY': adminKey };
+    const body = Buffer.from('routes:\n  - { id: r, uri: /\xff, plugins: {} }\n', 'latin1');
+    const answer = await fetch(`${admin.origin}/apisix/admin/configs/validate`, { method: 'POST', headers, body });
+    assert.deepEqual(await answer.json(), { error_msg: 'invalid request body: not valid UTF-8' });
+  });
+
+  it('that ends before its length is no fault of the gateway', async () => {
+    const payload = new Readable({ read() {} });
+    const reading = readText(payload, limitBytes);
+    payload.push('{');
+    payload.destroy(new Error('aborted'));
+    await assert.rejects(reading, { status: 400, message: 'invalid request body: it ends too early' });
+  });
+
   it('of somebody without a key is not looked at', async () => {
     await using admin = await startAdmin();
     const { status } = await admin.call('PUT', '/routes/1', { key: null, body: '{"broken' });
@@ -270,6 +299,53 @@ describe('questions that are tricks', () => {
       if (answer.status === 200) assert.equal(typeof answer.json.total, 'number', query);
       else assertWorded(answer, query);
     }
+  });
+});
+
+describe('a connection', () => {
+  it('carries requests one after the other, also when a client does not wait for answers', async () => {
+    await using admin = await startAdmin();
+    const lines = (method: string, body = ''): string =>
+      `${method} /apisix/admin/routes/1 HTTP/1.1\r\nHost: x\r\nX-API-KEY: ${adminKey}\r\nContent-Length: ${body.length}\r\n`;
+    const put = (uri: string): string => {
+      const body = JSON.stringify({ uri, plugins: {} });
+      return `${lines('PUT', body)}\r\n${body}`;
+    };
+    const text = `${put('/a')}${put('/b')}${lines('DELETE')}\r\n${put('/c')}${lines('GET')}Connection: close\r\n\r\n`;
+    const answers = await new Promise<string>((resolve) => {
+      const socket = connect(admin.port, '127.0.0.1').setEncoding('utf8');
+      let received = '';
+      socket.on('data', (piece) => (received += piece)).on('close', () => resolve(received));
+      socket.write(text);
+    });
+    assert.deepEqual(answers.match(/(?<=HTTP\/1\.1 )\d+/g), ['201', '200', '200', '201', '200']);
+    assert.match(answers, /"uri":"\/c"[^\n]*"modifiedIndex":4\}\n$/);
+  });
+
+  it('whose client never ends its request does not hold up the end of the gateway', async (test) => {
+    await using admin = await startAdmin();
+    const socket = connect(admin.port, '127.0.0.1');
+    const closed = once(socket, 'close');
+    socket.on('error', () => {});
+    socket.write(`PUT /apisix/admin/routes/1 HTTP/1.1\r\nHost: x\r\nX-API-KEY: ${adminKey}\r\n`);
+    socket.write('Content-Length: 100\r\nExpect: 100-continue\r\n\r\n{');
+    await once(socket, 'data');
+    test.mock.timers.enable({ apis: ['setTimeout'] });
+    const ended = admin.server.close();
+    test.mock.timers.tick(2000);
+    await ended;
+    await closed;
+  });
+
+  it('to the metrics whose client never ends its request does not, either', { timeout: 10_000 }, async () => {
+    const server = createMetricsServer({ render: () => '', path: '/m', log: silentLog, serverHeader: 'x' });
+    const { port } = await server.listen('127.0.0.1', 0);
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    const closed = once(socket, 'close');
+    socket.write('GET /m HTTP/1.1\r\nHost: x\r\n\r\nGET /m HT');
+    await once(socket, 'data');
+    await server.close();
+    await closed;
   });
 });
 

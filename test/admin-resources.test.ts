@@ -222,12 +222,15 @@ describe('a consumer', () => {
 
   it('has credentials of its own, which go with it', async () => {
     await using admin = await startAdmin();
-    const body = { plugins: { 'key-auth': { key: 'k' } } };
+    const put = (username: string, id: string): Promise<unknown> =>
+      admin.call('PUT', `/consumers/${username}/credentials/${id}`, {
+        body: { plugins: { 'key-auth': { key: username } } },
+      });
     for (const username of ['jack', 'jackson']) {
       await admin.call('PUT', '/consumers', { body: { username } });
-      await admin.call('PUT', `/consumers/${username}/credentials/one`, { body });
+      await put(username, 'one');
     }
-    await admin.call('PUT', '/consumers/jack/credentials/two', { body });
+    await put('jack', 'two');
     const keys = (await admin.call('GET', '/consumers/jack/credentials')).json.list.map(({ key }) => key);
     assert.deepEqual(keys, ['/apisix/consumers/jack/credentials/one', '/apisix/consumers/jack/credentials/two']);
 
@@ -236,6 +239,25 @@ describe('a consumer', () => {
     await admin.call('PUT', '/consumers', { body: { username: 'jack' } });
     assert.equal((await admin.call('GET', '/consumers/jack/credentials')).json.total, 0);
     assert.equal((await admin.call('GET', '/consumers/jackson/credentials')).json.total, 1);
+  });
+});
+
+describe('a consumer that is deleted', () => {
+  it('takes a credential along that is put in the same moment', async () => {
+    await using admin = await startAdmin();
+    const put = (id: string): Promise<unknown> =>
+      admin.call('PUT', `/consumers/jack/credentials/${id}`, { body: { plugins: { 'key-auth': { key: id } } } });
+    await admin.call('PUT', '/consumers/jack', { body: {} });
+    await put('old');
+    // Between the deletion of the credential that was there and that of the consumer.
+    const late = Promise.withResolvers<unknown>();
+    const stop = admin.store.watch(([change]) => {
+      if (change?.id === 'jack/old') put('late').then(late.resolve, late.reject);
+      return change?.id === 'jack/old' ? late.promise.then(() => {}) : undefined;
+    });
+    assert.equal((await admin.call('DELETE', '/consumers/jack')).status, 200);
+    stop();
+    assert.deepEqual([admin.store.list('consumers'), admin.store.list('credentials')], [[], []]);
   });
 });
 

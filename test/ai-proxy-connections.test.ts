@@ -29,7 +29,7 @@ before(async () => {
 
 after(() => stage[Symbol.asyncDispose]());
 
-describe('connections to a provider', { timeout: 20_000 }, () => {
+describe('connections to a provider', { timeout: 120_000 }, () => {
   let provider: RawProvider;
 
   // Its own origin for each test, and so a pool without earlier connections.
@@ -232,7 +232,7 @@ describe('connections to a provider', { timeout: 20_000 }, () => {
   });
 });
 
-describe('connections of a client', { timeout: 20_000 }, () => {
+describe('connections of a client', { timeout: 120_000 }, () => {
   let provider: RawProvider;
 
   before(async () => {

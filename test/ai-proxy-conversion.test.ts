@@ -46,7 +46,7 @@ function answerStream(text: string): Answer {
   };
 }
 
-describe('a Messages request to a provider of chats', { timeout: 20_000 }, () => {
+describe('a Messages request to a provider of chats', { timeout: 120_000 }, () => {
   test("V22 becomes a chat, with the client's key as a bearer token, and the answer a message with the tools' own names", async () => {
     const url = await messagesUrl();
     let toolName = '';
@@ -238,7 +238,7 @@ describe('a Messages request to a provider of chats', { timeout: 20_000 }, () =>
   });
 });
 
-describe('a chat stream for a client of Messages', { timeout: 20_000 }, () => {
+describe('a chat stream for a client of Messages', { timeout: 120_000 }, () => {
   const finish = chatEvent({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], usage: null });
   const usage = chatEvent({ choices: [], usage: { prompt_tokens: 8, completion_tokens: 5, total_tokens: 13 } });
   const done = 'data: [DONE]\n\n';
@@ -427,7 +427,7 @@ describe('a chat stream for a client of Messages', { timeout: 20_000 }, () => {
   });
 });
 
-test('an answer too large to be converted is an error, not half an answer', { timeout: 20_000 }, async () => {
+test('an answer too large to be converted is an error, not half an answer', { timeout: 120_000 }, async () => {
   const url = await messagesUrl({ override: { endpoint: stage.raw.url } });
   const piece = chunk(Buffer.alloc(1024 * 1024, ' '));
   stage.raw.answer = async ({ socket }) => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import type { ErrorCode } from '../src/base/errors.ts';
 import { startStage, type AiStage } from './support/ai-stage.ts';
 import { openBlackHole } from './support/black-hole.ts';
+import { freePort } from './support/free-port.ts';
 import { eventually } from './support/gateway.ts';
 import { call } from './support/http-call.ts';
 import {
@@ -74,17 +74,9 @@ async function errorLine(routeId: string | undefined): Promise<string> {
   return about.exec(stage.gateway.errorLog())?.[0] ?? '';
 }
 
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-describe('a provider that cannot be reached', { timeout: 20_000 }, () => {
+describe('a provider that cannot be reached', { timeout: 120_000 }, () => {
   test('V8 because nobody listens: 502', async () => {
-    const port = await closedPort();
+    const port = await freePort();
     const url = await stage.route({ override: { endpoint: `http://127.0.0.1:${port}` } });
     await expectFailure(url, 502, 'UPSTREAM_CONNECT', /cannot connect to the upstream: .*refused/i);
     const [logged] = await stage.logged(url);
@@ -93,7 +85,7 @@ describe('a provider that cannot be reached', { timeout: 20_000 }, () => {
   });
 
   test('is one warning, however many requests find out', async () => {
-    const dead = `http://127.0.0.1:${await closedPort()}`;
+    const dead = `http://127.0.0.1:${await freePort()}`;
     const url = await stage.route({ override: { endpoint: dead } });
     for (let i = 0; i < 20; i++) assert.equal((await call(url, { body: hi })).status, 502);
     const [logged] = await stage.logged(url, 20);
@@ -113,7 +105,7 @@ describe('a provider that cannot be reached', { timeout: 20_000 }, () => {
     const url = await stage.route({ timeout: 100, override: { endpoint: `http://127.0.0.1:${hole.port}` } });
     const startedAt = performance.now();
     await expectFailure(url, 504, 'UPSTREAM_CONNECT_TIMEOUT', /timed out/);
-    assert.ok(performance.now() - startedAt < 1000);
+    assert.ok(performance.now() - startedAt < 5000);
   });
 
   test('because its certificate has expired: 502, named as such', async () => {
@@ -144,7 +136,7 @@ describe('a provider that cannot be reached', { timeout: 20_000 }, () => {
   });
 });
 
-describe('a provider that answers badly', { timeout: 20_000 }, () => {
+describe('a provider that answers badly', { timeout: 120_000 }, () => {
   interface Row {
     name: string;
     answer: RawAnswer;
@@ -298,7 +290,7 @@ describe('a provider that answers badly', { timeout: 20_000 }, () => {
   }
 });
 
-describe('a stream that breaks after its beginning', { timeout: 20_000 }, () => {
+describe('a stream that breaks after its beginning', { timeout: 120_000 }, () => {
   const [one, two] = [textEvent('one'), textEvent('two')];
   const chunkedHead = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n';
   const lengthHead = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 5000\r\n\r\n';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { startStage, type AiStage } from './support/ai-stage.ts';
+import { freePort } from './support/free-port.ts';
 import { eventually } from './support/gateway.ts';
 import { call, openCall, startCall } from './support/http-call.ts';
 import {
@@ -34,7 +34,7 @@ before(async () => {
   stage = await startStage();
   good = await startProvider(answerChat);
   faulty = await startRawProvider((connection, request) => faults[request.target.slice(1)]?.(connection, request));
-  refusedUrl = `http://127.0.0.1:${await closedPort()}`;
+  refusedUrl = `http://127.0.0.1:${await freePort()}`;
 });
 
 after(() => Promise.all([stage, good, faulty].map((part) => part[Symbol.asyncDispose]())));
@@ -79,14 +79,6 @@ const faults: Readonly<Record<string, RawAnswer>> = {
   },
 };
 
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** An instance at an endpoint, with a weight and no credential unless told otherwise. */
 function instance(name: string, endpoint: string, more: object = {}): object {
   const model = { options: { model: `model of ${name}` } };
@@ -104,7 +96,7 @@ const withSpare = (first: object, conf: object = {}): Promise<string> =>
 
 const statuses = async (url: string): Promise<string | undefined> => (await stage.logged(url))[0]?.upstream_status;
 
-describe('the acceptance vectors of ai-proxy-multi', { timeout: 20_000 }, () => {
+describe('the acceptance vectors of ai-proxy-multi', { timeout: 120_000 }, () => {
   test('V10 a status of 400 is what the client gets: http_5xx does not retry it', async () => {
     const url = await withSpare(fault('400'), { fallback_strategy: 'http_5xx' });
     const answer = await call(url, { body: hi });
@@ -225,7 +217,7 @@ describe('the acceptance vectors of ai-proxy-multi', { timeout: 20_000 }, () => 
   });
 });
 
-describe('a failure of the first instance', { timeout: 30_000 }, () => {
+describe('a failure of the first instance', { timeout: 120_000 }, () => {
   type Kind = '429' | '5xx' | '401';
   interface Fault {
     readonly name: string;
@@ -339,7 +331,7 @@ describe('a failure of the first instance', { timeout: 30_000 }, () => {
   }
 });
 
-describe('between attempts', { timeout: 20_000 }, () => {
+describe('between attempts', { timeout: 120_000 }, () => {
   const retrying = { fallback_strategy: ['http_429', 'http_5xx'] };
 
   test('nothing of one is in the next: body, options, path, query, headers', async () => {
@@ -510,7 +502,7 @@ describe('between attempts', { timeout: 20_000 }, () => {
   });
 });
 
-describe('what is logged of a call with a fallback', { timeout: 20_000 }, () => {
+describe('what is logged of a call with a fallback', { timeout: 120_000 }, () => {
   test('summary and payloads are those of the instance that served', async () => {
     const url = await withSpare(fault('500'), {
       fallback_strategy: 'http_5xx',
@@ -527,7 +519,7 @@ describe('what is logged of a call with a fallback', { timeout: 20_000 }, () => 
   });
 });
 
-describe('a token quota', { timeout: 20_000 }, () => {
+describe('a token quota', { timeout: 120_000 }, () => {
   const limits = (...names: string[]): object => ({
     'ai-rate-limiting': { instances: names.map((name) => ({ name, limit: 1, time_window: 60 })) },
   });
@@ -568,7 +560,7 @@ describe('a token quota', { timeout: 20_000 }, () => {
   });
 });
 
-describe('what never reaches a provider', { timeout: 20_000 }, () => {
+describe('what never reaches a provider', { timeout: 120_000 }, () => {
   const bedrock = { provider: 'bedrock', provider_conf: { region: 'us-east-1' } };
   const aws = { auth: { aws: { access_key_id: 'a', secret_access_key: 'b' } } };
 

@@ -148,7 +148,7 @@ const natives: Native[] = [
   },
 ];
 
-describe('a native stream', { timeout: 30_000 }, () => {
+describe('a native stream', { timeout: 120_000 }, () => {
   for (const native of natives) {
     const { name, contentType } = native;
 
@@ -289,7 +289,7 @@ describe('a native stream', { timeout: 30_000 }, () => {
   });
 });
 
-describe('where a request goes', { timeout: 20_000 }, () => {
+describe('where a request goes', { timeout: 120_000 }, () => {
   const messages = [{ role: 'user', content: [{ text: 'Hi' }] }];
   const rows: {
     name: string;
@@ -410,7 +410,7 @@ describe('where a request goes', { timeout: 20_000 }, () => {
   });
 });
 
-describe("Amazon's own client through the gateway", { timeout: 20_000 }, () => {
+describe("Amazon's own client through the gateway", { timeout: 120_000 }, () => {
   // By itself the client speaks HTTP/2. Its other handler is a dependency of the client, not of ours.
   const ofClient = createRequire(import.meta.resolve('@aws-sdk/client-bedrock-runtime'));
   const { NodeHttpHandler } = ofClient('@smithy/node-http-handler');

@@ -64,7 +64,7 @@ function expectSignature(request: RecordedRequest | undefined): void {
   for (const [name, value] of Object.entries(expected)) assert.equal(fieldOf(request, name), value);
 }
 
-describe('a signature of AWS', { timeout: 20_000 }, () => {
+describe('a signature of AWS', { timeout: 120_000 }, () => {
   const bedrock = { provider: 'bedrock', provider_conf: { region }, auth: { aws } };
 
   for (const { name, conf, path, body } of [
@@ -123,7 +123,7 @@ describe('a signature of AWS', { timeout: 20_000 }, () => {
   });
 });
 
-describe('a token of Google', { timeout: 20_000 }, () => {
+describe('a token of Google', { timeout: 120_000 }, () => {
   let accounts = 0;
   /** Each with a token of its own. */
   const vertex = (): object => ({
@@ -247,7 +247,7 @@ describe('a token of Google', { timeout: 20_000 }, () => {
   });
 });
 
-test('no credential that is computed is in any log', { timeout: 20_000 }, async () => {
+test('no credential that is computed is in any log', { timeout: 120_000 }, async () => {
   for (const name of ['access.log', 'error.log', 'llm.log']) {
     const text = stage.gateway.readLog(name) + stage.gateway.output();
     for (const secret of ['aws-secret-canary', 'google-token-canary', 'PRIVATE KEY']) {

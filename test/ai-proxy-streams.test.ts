@@ -50,11 +50,11 @@ async function requestArrived(count = 1): Promise<RawConnection> {
     arrived.push(connection);
     before(connection, request);
   };
-  await eventually(() => arrived.length >= count, 3000, 'the request at the provider');
+  await eventually(() => arrived.length >= count, undefined, 'the request at the provider');
   return arrived.at(-1) ?? assert.fail();
 }
 
-describe('a stream', { timeout: 20_000 }, () => {
+describe('a stream', { timeout: 120_000 }, () => {
   const variants: [string, string][] = [
     ['with LF', chatStream],
     [
@@ -270,9 +270,9 @@ describe('a stream', { timeout: 20_000 }, () => {
   }
 });
 
-describe('a client that leaves', { timeout: 20_000 }, () => {
-  /** A provider's socket that is closed so late would go on costing money. */
-  const promptMs = 100;
+describe('a client that leaves', { timeout: 120_000 }, () => {
+  /** A few milliseconds on a machine that does nothing else; whatever else closes the provider's socket takes 30 s. */
+  const promptMs = 2000;
 
   async function expectAbort(options: { url: string; connection: RawConnection; leftAt: number }): Promise<void> {
     const { url, connection, leftAt } = options;

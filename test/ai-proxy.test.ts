@@ -51,7 +51,7 @@ function lastRequest(provider: Provider = stage.provider): RecordedRequest {
   return provider.requests.at(-1) ?? assert.fail('the provider got no request');
 }
 
-describe('what the provider gets', { timeout: 20_000 }, () => {
+describe('what the provider gets', { timeout: 120_000 }, () => {
   interface Row {
     name: string;
     conf?: object;
@@ -248,7 +248,7 @@ describe('what the provider gets', { timeout: 20_000 }, () => {
   });
 });
 
-describe('a request that is refused', { timeout: 20_000 }, () => {
+describe('a request that is refused', { timeout: 120_000 }, () => {
   interface Row {
     name: string;
     conf?: object;
@@ -347,7 +347,7 @@ describe('a request that is refused', { timeout: 20_000 }, () => {
   });
 });
 
-describe('what the client gets', { timeout: 20_000 }, () => {
+describe('what the client gets', { timeout: 120_000 }, () => {
   const errors: [number, string, string][] = [
     [429, 'text/json', '{"error":"slow"}'],
     [400, 'application/json', '{"error":{"message":"no","type":"invalid_request_error"}}'],
@@ -514,7 +514,7 @@ describe('what the client gets', { timeout: 20_000 }, () => {
   }
 });
 
-describe('what is logged of an answer', { timeout: 20_000 }, () => {
+describe('what is logged of an answer', { timeout: 120_000 }, () => {
   interface Row {
     name: string;
     request?: object;
@@ -679,7 +679,7 @@ describe('what is logged of an answer', { timeout: 20_000 }, () => {
   });
 });
 
-describe('_meta', { timeout: 20_000 }, () => {
+describe('_meta', { timeout: 120_000 }, () => {
   test('disable takes the plugin out of the route', async () => {
     const url = await stage.route({ _meta: { disable: true } });
     const answer = await call(url, { body: hi });
@@ -724,7 +724,7 @@ describe('_meta', { timeout: 20_000 }, () => {
   });
 });
 
-describe('routes', { timeout: 20_000 }, () => {
+describe('routes', { timeout: 120_000 }, () => {
   /** The model that a route adds tells which one it was. */
   async function answering(url: string, options: CallOptions = {}): Promise<string | number> {
     const headers = { 'Content-Type': 'application/json', ...options.headers };
@@ -792,7 +792,7 @@ describe('routes', { timeout: 20_000 }, () => {
   });
 });
 
-describe('the Admin API of the same gateway', { timeout: 20_000 }, () => {
+describe('the Admin API of the same gateway', { timeout: 120_000 }, () => {
   const good = { provider: 'openai', auth: { header: { Authorization: 'Bearer x' } } };
 
   const wrong: [string, object, RegExp][] = [

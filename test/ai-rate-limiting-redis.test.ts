@@ -62,7 +62,7 @@ async function chargedCall(url: string): Promise<CallResult> {
   return answer;
 }
 
-describe('tokens that are counted in a Redis', { timeout: 30_000 }, () => {
+describe('tokens that are counted in a Redis', { timeout: 120_000 }, () => {
   test('are those of all gateways, and the next instance serves when one has none left', async () => {
     redis.command('flushall');
     const urls = await sharedRoute('instances', {

@@ -111,7 +111,7 @@ for (const { name, provider, mock, lost } of sides) {
   const rawClient = (conf: object = {}): Promise<Anthropic> =>
     clientOf({ provider, override: { endpoint: stage.raw.url }, ...conf });
 
-  describe(`the official Anthropic client gets from ${name}`, { timeout: 20_000 }, () => {
+  describe(`the official Anthropic client gets from ${name}`, { timeout: 120_000 }, () => {
     const replies: { name: string; reply: Reply; content: object[]; stop: string; params?: object }[] = [
       { name: 'text', reply: plain, content: [{ type: 'text', text: 'Héllo 🌊' }], stop: 'end_turn' },
       {
@@ -338,7 +338,7 @@ for (const { name, provider, mock, lost } of sides) {
   });
 }
 
-describe('what the official Anthropic client sends', { timeout: 20_000 }, () => {
+describe('what the official Anthropic client sends', { timeout: 120_000 }, () => {
   const clientNames = ['anthropic-beta', 'x-stainless-lang'];
   const fieldsSent = (...names: string[]): unknown[] =>
     names.map((name) => fieldOf(stage.provider.requests.at(-1), name));

@@ -141,13 +141,25 @@ describe('key-auth', () => {
     assert.match(stage.gateway.errorLog(), /the anonymous consumer does not exist.*nobody/);
   });
 
-  test('recognizes the first of two consumers with one key, and says so without the key', async () => {
-    await consumer('first', { 'key-auth': { key: 'the-same-key' } });
-    await consumer('second', { 'key-auth': { key: 'the-same-key' } });
+  test('cannot be given a key that another consumer has', async () => {
+    const shared = { 'key-auth': { key: 'the-same-key' } };
+    await consumer('first', shared);
+    const answers = [
+      await stage.gateway.admin('PUT', '/consumers', { username: 'second', plugins: shared }),
+      await stage.gateway.admin('PUT', '/consumers/anna/credentials/one', { plugins: shared }),
+    ];
+    for (const { status, body } of answers) {
+      assert.deepEqual([status, body], [400, { error_msg: 'duplicate key found with consumer: first' }]);
+    }
+    await consumer('first', shared);
+    await put('/consumers/first/credentials/one', { plugins: shared });
+    await consumer('second', { 'key-auth': { ...shared['key-auth'], _meta: { disable: true } } });
+    await consumer('second', { 'jwt-auth': { key: 'the-same-key', secret: 'x' } });
+    await consumer('first', {});
+    assert.deepEqual(await refusedConsumer(shared), 'duplicate key found with consumer: first');
     const url = await route({ 'key-auth': {} });
     assert.equal((await get(url, { apikey: 'the-same-key' })).status, 200);
-    assert.equal(toldConsumer(), 'first');
-    assert.match(stage.gateway.errorLog(), /two consumers have the same key.*consumers\/first.*consumers\/second/);
+    assert.deepEqual([toldConsumer(), fieldOf(forwarded(), 'x-credential-identifier')], ['first', 'one']);
   });
 
   test('runs before access plugins, and after plugins of a higher priority', async () => {
@@ -376,6 +388,7 @@ describe('jwt-auth', () => {
       [{ key: 'x', algorithm: 'RS256' }, /property "public_key" is required/],
       [{ key: 'x', algorithm: 'HS1' }, /matches none of the enum values/],
       [{ key: 'x', secret: '***', base64_secret: true }, /the secret is not in base64 format/],
+      [{ key: 'x', secret: 'A', base64_secret: true }, /the secret is not in base64 format/],
       [{ key: 'x', algorithm: 'RS256', public_key: 'x' }, /"public_key" is no public key in PEM format/],
       [{ key: 'x', algorithm: 'RS256', ...signers['ES256']?.conf }, /must be a key for RS256, of the type rsa, not ec/],
       [{ key: 'x', algorithm: 'ES384', ...signers['ES256']?.conf }, /on the curve secp384r1, not prime256v1/],
@@ -408,6 +421,58 @@ describe('several authentication plugins', () => {
   });
 });
 
+describe('multi-auth', () => {
+  const authPlugins = [
+    { 'basic-auth': { realm: 'b', hide_credentials: true } },
+    { 'key-auth': { realm: 'k' }, 'jwt-auth': { realm: 'j' } },
+  ];
+  before(async () => {
+    await consumer('multi-key', {
+      'key-auth': { key: 'multi-auth-key' },
+      'limit-count': { count: 1, time_window: 60 },
+    });
+    await consumer('multi-basic', { 'basic-auth': { username: 'multi', password: 'multi-password' } });
+  });
+
+  test('lets in whom one of its plugins recognizes, with the plugins of the consumer', async () => {
+    const url = await route({ 'multi-auth': { auth_plugins: authPlugins } });
+    assert.equal((await get(url, basic('multi:multi-password'))).status, 200);
+    assert.deepEqual([toldConsumer(), fieldOf(forwarded(), 'authorization')], ['multi-basic', undefined]);
+    assert.equal((await get(url, bearer(await sign({ key: 'key-HS256' })))).status, 200);
+    assert.equal(toldConsumer(), 'by-HS256');
+    assert.equal((await get(url, { apikey: 'multi-auth-key', ...basic('multi:wrong') })).status, 200);
+    assert.equal(toldConsumer(), 'multi-key');
+    assert.equal((await get(url, { apikey: 'multi-auth-key' })).status, 503, 'the limit of the consumer');
+  });
+
+  test('refuses whom none recognizes, with the challenges of all', async () => {
+    const url = await route({ 'multi-auth': { auth_plugins: authPlugins } });
+    for (const headers of [{}, { apikey: 'x' }, basic('multi:x')]) {
+      assertRefused(
+        await get(url, headers),
+        'Authorization Failed',
+        'Basic realm="b", apikey realm="k", Bearer realm="j"',
+      );
+    }
+  });
+
+  test('is refused with plugins that authenticate nobody, and with bad configurations of those that do', async () => {
+    const rows: [object, RegExp][] = [
+      [[{ 'key-auth': {} }], /expect array to have at least 2 items/],
+      [[{ 'key-auth': {} }, { cors: {} }], /cors plugin is not supported/],
+      [[{ 'key-auth': {} }, { 'jwt-auth': { header: 1 } }], /plugin jwt-auth check schema failed: property "header"/],
+    ];
+    for (const [auth_plugins, expected] of rows) {
+      const { status, body } = await stage.gateway.admin('PUT', '/routes/multi-bad', {
+        uri: '/multi-bad',
+        plugins: { 'multi-auth': { auth_plugins } },
+      });
+      assert.equal(status, 400);
+      assert.match((body as { error_msg: string }).error_msg, expected);
+    }
+  });
+});
+
 describe('consumer-restriction', () => {
   before(async () => {
     await put('/consumer_groups/staff', { plugins: {} });
@@ -437,10 +502,11 @@ describe('consumer-restriction', () => {
       { ada: 403, ben: 200, cleo: 200 },
     ],
     [
-      'methods beside a whitelist',
+      'methods beside a whitelist, which they do not widen',
       { whitelist: ['ada'], allowed_by_methods: [{ user: 'ben', methods: ['GET'] }] },
-      { ada: 200, ben: 200, cleo: 403 },
+      { ada: 200, ben: 403, cleo: 403 },
     ],
+    ['no methods of anybody', { blacklist: ['ada'], allowed_by_methods: [] }, { ada: 403, ben: 200 }],
     ['another status', { blacklist: ['ada'], rejected_code: 451 }, { ada: 451 }],
     ['services', { type: 'service_id', whitelist: ['restricted'] }, { ada: 200 }],
     ['routes', { type: 'route_id', whitelist: ['another'] }, { ada: 403 }],
@@ -493,6 +559,6 @@ test('no credential of a consumer is in any log', async () => {
     .join('\n');
   assert.match(logs, /"consumer":\{"username":"anna"\}/);
   const secrets =
-    /annas-key|jacks-key|jacks-password|veras-|the-same-key|secret: with colon|a-shared-secret|restricted-ada/;
+    /annas-key|multi-auth-key|multi-password|jacks-key|jacks-password|veras-|the-same-key|secret: with colon|a-shared-secret|restricted-ada/;
   assert.deepEqual(secrets.exec(logs + stage.gateway.output()), null);
 });

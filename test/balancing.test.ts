@@ -59,7 +59,7 @@ const heavyAndLight = { heavy: { weight: 4 }, light: { weight: 1 } };
 const three = { a: { weight: 1 }, b: { weight: 1 }, c: { weight: 1 } };
 const names = Array.from({ length: 24 }, (_, i) => `user-${i}`);
 
-describe('roundrobin in several workers', { timeout: 20_000 }, () => {
+describe('roundrobin in several workers', { timeout: 120_000 }, () => {
   test('V17 weights of 4 and 1 are exact whichever workers requests come to', async () => {
     const url = await route({}, heavyAndLight);
     for (let round = 0; round < 4; round++) assert.deepEqual(await count(url, 10), { heavy: 8, light: 2 });
@@ -90,7 +90,7 @@ describe('roundrobin in several workers', { timeout: 20_000 }, () => {
   });
 });
 
-describe('chash in several workers', { timeout: 20_000 }, () => {
+describe('chash in several workers', { timeout: 120_000 }, () => {
   interface Way {
     readonly what: string;
     readonly balancer: object;

@@ -79,7 +79,7 @@ const frames = [
   event('metadata', { usage, metrics: { latencyMs: 5 } }),
 ];
 
-describe("Amazon's own Bedrock client", { timeout: 20_000 }, () => {
+describe("Amazon's own Bedrock client", { timeout: 120_000 }, () => {
   test('reads text, a tool call and usage of a stream that Weir has framed, and Weir reads the same', async () => {
     answerFrames(...frames);
     const seen = { text: '', tool: '', input: '', tokens: 0 };

@@ -117,7 +117,7 @@ const everything = {
   tokens: 13,
 };
 
-describe("Amazon's Bedrock client through the gateway", { timeout: 20_000 }, () => {
+describe("Amazon's Bedrock client through the gateway", { timeout: 120_000 }, () => {
   test('converses: text, a tool call, usage', async () => {
     const { bedrock, logged } = await callerOf(stage.provider.url);
     stage.provider.answer = answerJson(converseAnswer, 200, { 'x-amzn-requestid': 'req-1' });
@@ -245,7 +245,7 @@ describe("Amazon's Bedrock client through the gateway", { timeout: 20_000 }, () 
   });
 });
 
-describe("errors reach Amazon's Bedrock client as the right class", { timeout: 20_000 }, () => {
+describe("errors reach Amazon's Bedrock client as the right class", { timeout: 120_000 }, () => {
   for (const { status, type, kind } of [
     { status: 400, type: 'ValidationException', kind: ValidationException },
     { status: 429, type: 'ThrottlingException', kind: ThrottlingException },
@@ -257,11 +257,11 @@ describe("errors reach Amazon's Bedrock client as the right class", { timeout: 2
         'x-amzn-errortype': `${type}:http://internal.amazon.com/coral/com.amazon.bedrock/`,
         'x-amzn-requestid': 'req-1',
       });
-      for (const asking of [
-        bedrock.send(new ConverseCommand(question)),
-        bedrock.send(new ConverseStreamCommand(question)),
+      for (const ask of [
+        () => bedrock.send(new ConverseCommand(question)),
+        () => bedrock.send(new ConverseStreamCommand(question)),
       ]) {
-        const error = await failure(asking);
+        const error = await failure(ask());
         assert.ok(error instanceof kind, error.name);
         assert.deepEqual(
           [error.message, error.$metadata.httpStatusCode, error.$metadata.requestId],

@@ -72,7 +72,7 @@ async function connectToAll(target: TestGateway): Promise<(path: string) => Prom
   };
 }
 
-describe('a change through the Admin API', { timeout: 20_000 }, () => {
+describe('a change through the Admin API', { timeout: 120_000 }, () => {
   test('is live on all workers when its call returns: PUT, PATCH, status, DELETE', async () => {
     const steps: [string, string, object | undefined, unknown][] = [
       ['PUT', '/routes/live', routeTo(provider.url, 'first'), 'first'],
@@ -134,7 +134,7 @@ describe('a change through the Admin API', { timeout: 20_000 }, () => {
   });
 });
 
-describe('a running stream', { timeout: 20_000 }, () => {
+describe('a running stream', { timeout: 120_000 }, () => {
   interface RunningStream {
     /** The provider's side goes on and ends. @returns All that the client has got. */
     complete(): Promise<{ text: string; complete: boolean }>;
@@ -197,7 +197,7 @@ describe('a running stream', { timeout: 20_000 }, () => {
   });
 });
 
-describe('a connection that stays open over `weir reload`', { timeout: 20_000 }, () => {
+describe('a connection that stays open over `weir reload`', { timeout: 120_000 }, () => {
   test('serves with the new settings and sees later changes of routes', async () => {
     await using own = await startGateway({ routes: { kept: { ...routeTo(provider.url, 'kept'), uri: '/kept' } } });
     await using client = await connectRaw(own.port);
@@ -220,7 +220,7 @@ describe('a connection that stays open over `weir reload`', { timeout: 20_000 },
   });
 });
 
-describe('a stream that the end of the gateway cuts', { timeout: 20_000 }, () => {
+describe('a stream that the end of the gateway cuts', { timeout: 120_000 }, () => {
   for (const [how, config] of [
     ['weir stop', {}],
     ['weir.shutdown_timeout', { weir: { shutdown_timeout: '100ms' } }],
@@ -243,7 +243,7 @@ describe('a stream that the end of the gateway cuts', { timeout: 20_000 }, () =>
   }
 });
 
-describe('routes', { timeout: 20_000 }, () => {
+describe('routes', { timeout: 120_000 }, () => {
   test('are there again after a stop and after kill -9, with all that was acknowledged', async () => {
     await using first = await startGateway({ routes: { kept: { ...routeTo(provider.url, 'kept'), uri: '/kept' } } });
     await first.putRoute('gone', { ...routeTo(provider.url, 'gone'), uri: '/gone' });

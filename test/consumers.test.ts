@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { SignJWT } from 'jose';
 import { startStage, type AiStage } from './support/ai-stage.ts';
 import { call, openCall, type CallResult } from './support/http-call.ts';
 import { answerJson, chatAnswer, fieldOf, startProvider, type Provider } from './support/mock-provider.ts';
@@ -7,7 +8,7 @@ import { answerJson, chatAnswer, fieldOf, startProvider, type Provider } from '.
 const body = { messages: [{ role: 'user', content: 'What is a weir?' }] };
 const accessLog = {
   access_log_format:
-    '$request_uri status=$status consumer=$consumer_name group=$consumer_group_id credential=$credential_identifier service=$service_id error=$weir_error "$request" $args $http_apikey',
+    '$request_uri status=$status consumer=$consumer_name group=$consumer_group_id credential=$credential_identifier service=$service_id error=$weir_error "$request" $args $http_apikey $cookie_session $http_cookie',
 };
 
 let stage: AiStage;
@@ -189,12 +190,19 @@ describe('consumers', () => {
   });
 
   test('cannot be named by the client itself', async () => {
-    const claims = { 'X-Consumer-Username': 'admin', 'x-credential-identifier': 'x', 'X-Consumer-Custom-ID': 'y' };
+    const claims = {
+      'X-Consumer-Username': 'admin',
+      'x-credential-identifier': 'x',
+      'X-Consumer-Custom-ID': 'y',
+      X_Consumer_Username: 'admin',
+      'x-consumer_custom-id': 'y',
+      'X-Custom': 'stays',
+    };
     await ask(await plainRoute({}), claims);
     const request = upstream.requests.at(-1);
     assert.deepEqual(
       Object.keys(claims).map((name) => fieldOf(request, name.toLowerCase())),
-      [undefined, undefined, undefined],
+      [undefined, undefined, undefined, undefined, undefined, 'stays'],
     );
   });
 
@@ -213,14 +221,24 @@ describe('consumers', () => {
     await ask(`${url}?a=1&apikey=key-of-kim`);
     await ask(`${url}?b=1&%61pikey=wrong-key-of-kim`);
     await ask(`${url}?c=1`, as('kim'));
+    await put('/consumers/kim/credentials/browser', {
+      plugins: { 'jwt-auth': { key: 'kim', secret: 'secret-of-kim' } },
+    });
+    const byCookie = await route({ 'jwt-auth': { cookie: 'session' } });
+    const token = await new SignJWT({ key: 'kim' })
+      .setProtectedHeader({ alg: 'HS256' })
+      .sign(Buffer.from('secret-of-kim'));
+    await ask(byCookie, { Cookie: `session=${token}` });
     const { pathname } = new URL(url);
     await stage.gateway.accessLog(`${pathname}?c=1`);
     const lines = await stage.gateway.accessLog(pathname);
     assert.deepEqual(lines, [
-      `${pathname}?a=1&apikey=[redacted] status=200 consumer=kim group=logged credential=laptop service= error= "POST ${pathname}?a=1&apikey=[redacted] HTTP/1.1" a=1&apikey=[redacted] `,
-      `${pathname}?b=1&%61pikey=[redacted] status=401 consumer= group= credential= service= error=UNAUTHORIZED "POST ${pathname}?b=1&%61pikey=[redacted] HTTP/1.1" b=1&%61pikey=[redacted] `,
-      `${pathname}?c=1 status=200 consumer=kim group=logged credential=laptop service= error= "POST ${pathname}?c=1 HTTP/1.1" c=1 [redacted]`,
+      `${pathname}?a=1&apikey=[redacted] status=200 consumer=kim group=logged credential=laptop service= error= "POST ${pathname}?a=1&apikey=[redacted] HTTP/1.1" a=1&apikey=[redacted]   `,
+      `${pathname}?b=1&%61pikey=[redacted] status=401 consumer= group= credential= service= error=UNAUTHORIZED "POST ${pathname}?b=1&%61pikey=[redacted] HTTP/1.1" b=1&%61pikey=[redacted]   `,
+      `${pathname}?c=1 status=200 consumer=kim group=logged credential=laptop service= error= "POST ${pathname}?c=1 HTTP/1.1" c=1 [redacted]  `,
     ]);
+    const [line = ''] = await stage.gateway.accessLog(new URL(byCookie).pathname);
+    assert.match(line, / status=200 consumer=kim group=logged credential=browser .* \[redacted\] \[redacted\]$/);
   });
 
   test('that are deleted are refused, but a request of theirs that runs is answered', async () => {
@@ -334,6 +352,19 @@ describe('global rules', () => {
       await remove('/global_rules/g1');
     }
     assert.equal((await ask(url)).status, 200);
+  });
+
+  test('leave the charging of tokens to the route, where both limit them', async () => {
+    const tokens = chatAnswer.usage.total_tokens;
+    const quota = { limit: tokens * 3, time_window: 3600 };
+    const url = await route({ 'ai-rate-limiting': quota });
+    await put('/global_rules/g3', { plugins: { 'ai-rate-limiting': { ...quota, limit: tokens } } });
+    try {
+      await ask(url);
+      assert.equal((await ask(url)).headers['x-ai-ratelimit-remaining-ai-proxy-openai-compatible'], String(tokens * 2));
+    } finally {
+      await remove('/global_rules/g3');
+    }
   });
 
   test('make the consumer known to the routes', async () => {

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './support/free-port.ts';
 import { eventually, startGateway, type TestGateway } from './support/gateway.ts';
 import { call, startCall } from './support/http-call.ts';
 import { startRawProvider } from './support/mock-provider.ts';
@@ -65,16 +64,6 @@ after(() => gateway[Symbol.asyncDispose]());
 
 function control(path: string, method = 'GET') {
   return call(`${gateway.controlUrl}${path}`, { method });
-}
-
-/** A port that nobody has now: before the start banner there is no telling what port 0 has become. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 interface Shown {
@@ -138,6 +127,27 @@ describe('the control API', () => {
     await eventually(() => gateway.errorLog().includes('the configuration was read anew'));
     assert.equal((await control('/v1/gc')).status, 404);
   });
+
+  test('takes no notice of a body, whatever it is', async () => {
+    const rows: readonly (readonly [body: string, type: string | undefined])[] = [
+      ['', 'application/json'],
+      ['{bad', 'application/json'],
+      // As `curl -d ''` has it.
+      ['', 'application/x-www-form-urlencoded'],
+      ['a=b', 'nonsense'],
+      ['x', undefined],
+    ];
+    for (const [body, type] of rows) {
+      const headers = type === undefined ? {} : { 'Content-Type': type };
+      const { status } = await call(`${gateway.controlUrl}/v1/gc`, { headers, body });
+      assert.equal(status, 200, `${type}: ${body}`);
+    }
+  });
+
+  test('answers a path that cannot be decoded in its own words', async () => {
+    const { status, json } = await control('/v1/route/%zz');
+    assert.deepEqual([status, json], [400, { error_msg: "'/v1/route/%zz' is not a valid url component" }]);
+  });
 });
 
 describe('the status server', () => {
@@ -147,6 +157,8 @@ describe('the status server', () => {
     for (const path of ['/status', '/status/ready']) {
       const { status, json } = await call(`${statusUrl()}${path}`, { method: 'GET' });
       assert.deepEqual([status, json], [200, { status: 'ok' }]);
+      const head = await call(`${statusUrl()}${path}`, { method: 'HEAD' });
+      assert.deepEqual([head.status, head.text], [200, '']);
     }
     assert.equal((await call(`${statusUrl()}/v1/routes`, { method: 'GET' })).status, 404);
   });
@@ -154,6 +166,7 @@ describe('the status server', () => {
   test('says that a gateway is not ready that has no configuration yet, and one that ends', async () => {
     const prefix = mkdtempSync(join(tmpdir(), 'weir-status-'));
     await using upstream = await startRawProvider(() => {});
+    // Before the start banner there is no telling what port 0 has become.
     const port = await freePort();
     const ask = (path: string) => call(`http://127.0.0.1:${port}${path}`, { method: 'GET' });
     const starting = startGateway({

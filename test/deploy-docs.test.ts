@@ -83,7 +83,7 @@ function blocks(page: string, language: string): string[] {
 }
 
 for (const page of pages) {
-  describe(`docs/${page}`, { timeout: 60_000 }, () => {
+  describe(`docs/${page}`, { timeout: 120_000 }, () => {
     test('shows configurations that weir test accepts', () => {
       for (const text of blocks(page, 'yaml').filter((block) => block.startsWith('# conf/config.yaml'))) {
         const file = join(folder, 'shown', 'config.yaml');

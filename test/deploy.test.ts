@@ -88,6 +88,11 @@ function select(manifests: readonly Manifest[], kind: string): Manifest[] {
   return manifests.filter((manifest) => manifest.kind === kind);
 }
 
+/** The environment variables of these Secrets. */
+function secretsOf(manifests: readonly Manifest[]): Record<string, string> {
+  return Object.assign({}, ...manifests.map(({ stringData }) => stringData)) as Record<string, string>;
+}
+
 /** The pods that labels select. */
 function podsWith(manifests: readonly Manifest[], labels: Labels): Container[] {
   return select(manifests, 'Deployment').flatMap(({ spec }) => {
@@ -100,21 +105,22 @@ function podsWith(manifests: readonly Manifest[], labels: Labels): Container[] {
 for (const set of ['from-files', 'fleet']) {
   describe(`the manifests in deploy/kubernetes/${set}`, () => {
     const manifests = readManifests(set);
-    const secrets = Object.assign({}, ...select(manifests, 'Secret').map(({ stringData }) => stringData)) as Record<
-      string,
-      string
-    >;
+    const secrets = secretsOf(select(manifests, 'Secret'));
 
     test('hold configurations that weir test accepts without a warning', (t) => {
       for (const { metadata, data = {} } of select(manifests, 'ConfigMap')) {
         const file = join(folder(t), 'config.yaml');
         writeFileSync(file, data['config.yaml'] ?? '');
-        const { config, warnings } = loadGatewayConfig({ file, environment: secrets });
-        assert.deepEqual(warnings, [], metadata.name);
         const [pod] = select(manifests, 'Deployment').filter(({ spec }) =>
           spec?.template.spec.volumes.some(({ configMap }) => configMap?.name === metadata.name),
         );
         const { terminationGracePeriodSeconds = 0, containers } = pod?.spec?.template.spec ?? {};
+        const given = containers?.[0].envFrom.map(({ secretRef }) => secretRef.name);
+        const environment = secretsOf(
+          select(manifests, 'Secret').filter(({ metadata: { name } }) => given?.includes(name)),
+        );
+        const { config, warnings } = loadGatewayConfig({ file, environment });
+        assert.deepEqual(warnings, [], metadata.name);
         const [, preStop] = containers?.[0].lifecycle.preStop.exec.command ?? [];
         const shutdown = toMilliseconds(config.weir.shutdown_timeout) / 1000;
         assert.ok(terminationGracePeriodSeconds > shutdown + Number(preStop), metadata.name);
@@ -227,7 +233,7 @@ describe('deploy/weir.service', () => {
     async (t) => {
       const file = join(folder(t), 'weir.service');
       // The program is not installed here.
-      writeFileSync(file, unit.replaceAll('/usr/local/bin/weir', process.execPath));
+      writeFileSync(file, unit.replaceAll(/^(Exec\w+)=weir /gm, `$1=${process.execPath} `));
       const { stdout, stderr } = await run(analyze ?? '', ['verify', file]);
       assert.equal(stdout + stderr, '');
     },

@@ -103,6 +103,7 @@ const reached: Readonly<Record<string, readonly string[]>> = {
   'plugins/key-auth.md': [openaiChat],
   'plugins/basic-auth.md': [openaiChat],
   'plugins/jwt-auth.md': [openaiChat],
+  'plugins/multi-auth.md': [openaiChat],
   'plugins/consumer-restriction.md': [openaiChat],
   'consumers.md': [openaiChat],
   'plugins/request-id.md': [openaiChat],
@@ -237,7 +238,7 @@ const pages = [
   ),
 ];
 
-describe('the examples of', { timeout: 60_000 }, () => {
+describe('the examples of', { timeout: 120_000 }, () => {
   for (const path of pages) {
     test(`docs/${path} work`, async () => {
       const page = readFileSync(new URL(path, docs), 'utf8');

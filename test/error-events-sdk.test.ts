@@ -57,7 +57,7 @@ async function failure(asking: Promise<unknown>): Promise<unknown> {
   );
 }
 
-describe('the official Anthropic client', { timeout: 10_000 }, () => {
+describe('the official Anthropic client', { timeout: 120_000 }, () => {
   const ask = { model: 'm', max_tokens: 9, messages: [{ role: 'user' as const, content: 'x' }] };
   const start = {
     type: 'message_start',
@@ -108,7 +108,7 @@ describe('the official Anthropic client', { timeout: 10_000 }, () => {
   });
 });
 
-describe('the official OpenAI client', { timeout: 10_000 }, () => {
+describe('the official OpenAI client', { timeout: 120_000 }, () => {
   const response = { id: 'resp_1', object: 'response', status: 'in_progress', output: [], usage: null };
   const created = { type: 'response.created', sequence_number: 0, response };
 

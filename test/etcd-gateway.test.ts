@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { etcdProgram, startEtcd } from './services/etcd.ts';
 import { eventually, startGateway, type TestGateway } from './support/gateway.ts';
 
@@ -24,7 +25,7 @@ async function untilServed(gateway: TestGateway, path: string): Promise<void> {
   const end = performance.now() + 20_000;
   while (!(await serves(gateway, path))) {
     assert.ok(performance.now() < end, `${path} was not served within 20 s: ${gateway.output()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await sleep(10);
   }
 }
 
@@ -99,6 +100,7 @@ describe('gateways on etcd', { skip }, () => {
       while (!flow.signal.aborted) {
         requests++;
         if (!(await serves(gateway, '/one').catch(() => false))) failures++;
+        await sleep(5);
       }
     })();
     await member?.kill();

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, describe, test, type TestContext } from 'node:test';
 import { type Log, silentLog } from '../src/base/log.ts';
 import { EtcdClient, type EtcdClientOptions } from '../src/config/store/etcd/etcd-client.ts';
@@ -58,8 +62,19 @@ class Stage {
 
   /** Makes an open without etcd start, and not wait for ever. */
   rememberNothing(): this {
+    return this.remember([]);
+  }
+
+  remember(routes: readonly { readonly id: string; readonly uri: string }[]): this {
+    const resources = routes.map((value) => ({
+      kind: 'routes',
+      id: value.id,
+      value,
+      createdIndex: 1,
+      modifiedIndex: 1,
+    }));
     mkdirSync(dirname(this.file));
-    writeFileSync(this.file, '{"source":"etcd","revision":1,"resources":[]}');
+    writeFileSync(this.file, JSON.stringify({ source: 'etcd', revision: 1, resources }));
     return this;
   }
 
@@ -103,6 +118,7 @@ describe('the etcd store', { skip }, () => {
   test('an invalid item is left out and named; a good one that becomes invalid stays as it was', async (t) => {
     await using etcd = await startEtcd();
     await etcd.put('/apisix/routes/text', 'not json, a secret');
+    await etcd.put('/apisix/routes/deep', `{"uri":"/1","x":${'['.repeat(20_000)}${']'.repeat(20_000)}}`);
     await etcd.put('/apisix/routes/bad', { id: 'bad' });
     await etcd.put('/apisix/routes/good', { id: 'good', uri: '/1' });
     const stage = new Stage(t);
@@ -115,6 +131,7 @@ describe('the etcd store', { skip }, () => {
     );
     assert.match(stage.log(), /\/apisix\/routes\/bad is left out: property "uri" is required/);
     assert.match(stage.log(), /\/apisix\/routes\/text is left out: its value is not a JSON object/);
+    assert.match(stage.log(), /\/apisix\/routes\/deep is left out: nested deeper than 200 levels/);
     assert.doesNotMatch(stage.log(), /a secret/);
     const before = store.get('routes', 'good')?.modifiedIndex ?? 0;
     await etcd.put('/apisix/routes/good', { id: 'good' });
@@ -181,7 +198,6 @@ describe('the etcd store', { skip }, () => {
     const { header } = (await etcd.call('kv/range', { key: 'AA==' })) as { header: { revision: string } };
     await etcd.call('kv/compaction', { revision: header.revision, physical: true });
     await untilSeen(store, 'comes', '/2');
-    assert.match(stage.log(), /compacted its history/);
     assert.deepEqual(
       changed,
       new Map([
@@ -192,20 +208,53 @@ describe('the etcd store', { skip }, () => {
     assert.equal(store.get('routes', 'goes'), undefined);
   });
 
-  test('a cluster that was made anew replaces everything, though its revisions are lower', async (t) => {
+  // The same members give it the same cluster id.
+  for (const [what, writes] of [
+    ['fewer', 1],
+    ['more', 9],
+  ] as const) {
+    test(`a cluster that was made anew replaces everything, also with ${what} revisions than the old one`, async (t) => {
+      await using etcd = await startEtcd();
+      const [member] = etcd.members;
+      const timing = { ...quick, firstPauseMs: 400, longestPauseMs: 400 };
+      const store = await new Stage(t).open(etcd.endpoints, { timing });
+      for (let n = 0; n < 5; n++) await store.put('routes', `r${n}`, { uri: '/old' });
+      await member?.wipe();
+      await member?.start();
+      for (let n = 1; n <= writes; n++) await etcd.put('/apisix/routes/r0', { uri: `/new${n}` });
+      await untilSeen(store, 'r0', `/new${writes}`);
+      assert.deepEqual(
+        store.list('routes').map(({ id }) => id),
+        ['r0'],
+      );
+      await store.put('routes', 'r1', { uri: '/new' });
+    });
+  }
+
+  test('what is no etcd changes nothing, whatever it answers', async (t) => {
+    for (const answer of ['{}', '{"header":{"revision":"x"},"kvs":[]}', '[]', 'null', '<html>', '']) {
+      await using server = await startServer((_path, response) => response.end(answer));
+      const stage = new Stage(t).remember([{ id: 'r1', uri: '/1' }]);
+      const store = await stage.open([server.url], { patienceMs: 40 });
+      assert.equal(store.get('routes', 'r1')?.value['uri'], '/1', answer);
+      assert.match(stage.log(), /etcd cannot be followed.*its answer is not (JSON|one of etcd)/);
+    }
+  });
+
+  test('a proxy that holds the watch back is told of, and what changes arrives all the same', async (t) => {
     await using etcd = await startEtcd();
-    const [member] = etcd.members;
-    const store = await new Stage(t).open(etcd.endpoints);
-    for (let n = 0; n < 5; n++) await store.put('routes', `r${n}`, { uri: '/old' });
-    await member?.wipe();
-    await member?.start();
-    await etcd.put('/apisix/routes/r0', { uri: '/new' });
-    await untilSeen(store, 'r0', '/new');
-    assert.deepEqual(
-      store.list('routes').map(({ id }) => id),
-      ['r0'],
-    );
-    await store.put('routes', 'r1', { uri: '/new' });
+    await using proxy = await startServer((path, response, body) => {
+      if (path === '/v3/watch') return;
+      void fetch(etcd.endpoints[0] + path, { method: 'POST', body }).then(async (answer) => {
+        response.writeHead(answer.status).end(await answer.text());
+      });
+    });
+    const stage = new Stage(t);
+    const store = await stage.open([proxy.url], { timing: { ...quick, heartbeatMs: 20 } });
+    await etcd.put('/apisix/routes/r1', { uri: '/1' });
+    await untilSeen(store, 'r1', '/1');
+    assert.match(stage.log(), /etcd cannot be followed.*the watch does not begin/);
+    assert.equal(store.isReachable, false);
   });
 
   test('when one member of three dies the next one is used, for reading, watching and writing', async (t) => {
@@ -244,7 +293,7 @@ describe('the etcd store', { skip }, () => {
     await member?.kill();
     const second = await stage.open(etcd.endpoints, { codec, lastGood: lastGoodOf(stage.file, codec) });
     assert.deepEqual(await second.load(), state);
-    assert.match(stage.log(), /starts with the last configuration that was good/);
+    assert.match(stage.log(), /starts with the last configuration that was good.*"saved_at":"20/);
     await member?.start();
     await etcd.put('/apisix/routes/r2', { uri: '/2' });
     await untilSeen(second, 'r2', '/2');
@@ -284,6 +333,22 @@ describe('the etcd store', { skip }, () => {
     assert.doesNotMatch(wrong.log() + stage.log(), /right-password|a-wrong-password/);
   });
 
+  test('a token that has expired is renewed for all calls that had it', async (t) => {
+    let tokens = 0;
+    let expired = '';
+    await using server = await startServer((path, response) => {
+      if (path === '/v3/auth/authenticate') return response.end(`{"token":"t${++tokens}"}`);
+      if (response.req.headers.authorization !== expired) return response.end('{"header":{"revision":"1"}}');
+      return response.writeHead(401).end('{"error":"etcdserver: invalid auth token","code":16}');
+    });
+    const client = new EtcdClient({ endpoints: [server.url], timeoutMs: 2000, user: { name: 'u', password: 'p' } });
+    t.after(() => client.close());
+    await client.call('kv/range', {});
+    expired = 't1';
+    const calls = Array.from({ length: 3 }, () => client.call('kv/put', {}, { isWrite: true }));
+    assert.equal((await Promise.all(calls)).length, 3);
+  });
+
   test('TLS: the certificate is checked, by name as well, and the client shows its own', async (t) => {
     const { certFile, keyFile } = makeCertificate(t);
     await using etcd = await startEtcd({ tls: { cert: certFile, key: keyFile, clientCa: certFile } });
@@ -307,6 +372,23 @@ describe('the etcd store', { skip }, () => {
     );
   });
 });
+
+/** Answers what etcd would be asked. */
+async function startServer(
+  answer: (path: string, response: ServerResponse, body: string) => unknown,
+): Promise<AsyncDisposable & { readonly url: string }> {
+  const server = createServer((request, response) => {
+    void text(request).then((body) => answer(request.url ?? '', response, body));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await once(server.close(), 'close');
+    },
+  };
+}
 
 function lastGoodOf(file: string, codec: ValueCodec): LastGoodFile {
   return new LastGoodFile({ file, source: 'etcd', log: silentLog, codec });

@@ -70,6 +70,25 @@ describe('after a failure without an answer another node is asked', () => {
     });
   }
 
+  const onKept: readonly (readonly [method: string, sent: number])[] = [
+    ['GET', 2],
+    ['PUT', 2],
+    ['POST', 1],
+    ['PATCH', 1],
+  ];
+  for (const [method, sent] of onKept) {
+    test(`a ${method} on a kept connection that closes without an answer is sent ${sent === 1 ? 'once' : 'again'}`, async () => {
+      const answered = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n';
+      await using upstream = await startRawProvider(({ socket, index }) =>
+        index === 0 && upstream.requests.length > 1 ? socket.end() : socket.write(answered),
+      );
+      await using stage = await startForwarding({ nodes: inOrder(upstream.port) });
+      await call(stage.url, { method: 'GET' });
+      assert.equal((await call(stage.url, { method })).status, sent === 1 ? 502 : 200);
+      assert.equal(upstream.requests.length, 1 + sent);
+    });
+  }
+
   test('a small body that comes later than its head is sent again', async () => {
     await using bad = await startRawProvider(reset);
     await using good = await startGood();
@@ -225,7 +244,7 @@ describe('balancing', () => {
 
   test('ewma: the slow one of two gets one request, the fast one all others', async () => {
     await using fast = await startGood();
-    await using slow = await startProvider((_request, response) => void setTimeout(() => response.end(), 100));
+    await using slow = await startProvider((_request, response) => void setTimeout(() => response.end(), 400));
     const nodes = { [`127.0.0.1:${fast.port}`]: 1, [`127.0.0.1:${slow.port}`]: 1 };
     await using stage = await startForwarding({ nodes, type: 'ewma' });
     for (let n = 0; n < 12; n++) await call(stage.url, { method: 'GET' });

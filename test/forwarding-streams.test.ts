@@ -155,9 +155,30 @@ describe('each side waits for the other', () => {
     }
     assert.ok(sent < size / 2, `${sent} bytes went to nobody`);
     client.socket.destroy();
-    await eventually(() => !open, 5000, 'the end of the connection to the upstream');
+    await eventually(() => !open, undefined, 'the end of the connection to the upstream');
     assert.equal((await stage.over(1)).loggedStatus, 499);
   });
+});
+
+test('a client that reads its answer only when it has sent everything gets both through', async () => {
+  let received = 0;
+  await using upstream = await listening(
+    createServer((incoming, response) => {
+      incoming.on('data', (bytes: Buffer) => (received += bytes.length));
+      incoming.on('end', () => response.end('last'));
+      response.write(Buffer.alloc(20 * mebibyte));
+    }),
+  );
+  await using stage = await startForwarding({ nodes: { [`127.0.0.1:${upstream.port}`]: 1 } });
+  await using client = await connectRaw(stage.port);
+  client.socket.pause();
+  client.write(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${20 * mebibyte}\r\n\r\n`);
+  client.write(Buffer.alloc(20 * mebibyte));
+  await eventually(() => received === 20 * mebibyte, 5000, `the whole body, not ${received} bytes`);
+  let answered = 0;
+  client.socket.removeAllListeners('data').on('data', (bytes: Buffer) => (answered += bytes.length));
+  client.socket.resume();
+  await eventually(() => answered > 20 * mebibyte);
 });
 
 describe('Expect: 100-continue', () => {

@@ -93,6 +93,7 @@ describe('scheme https', () => {
 
 describe('client certificates', () => {
   const { cert, key } = selfSignedCertificate;
+  const brokenCertificate = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
 
   async function shownBy(tls: object, find?: (id: string) => { cert: string; key: string } | null): Promise<string> {
     await using upstream = await startAsking();
@@ -116,12 +117,18 @@ describe('client certificates', () => {
   const wrong: readonly (readonly [what: string, tls: object, message: RegExp])[] = [
     ['a key of another certificate', { client_cert: cert, client_key: serverCertificate.key }, /key does not belong/],
     ['a certificate that is none', { client_cert: 'x'.repeat(200), client_key: key }, /failed to parse cert/],
-    ['an id that nothing has', { client_cert_id: 'c' }, /tls\.client_cert_id/],
+    ['an id that nothing has', { client_cert_id: 'c' }, /tls\.client_cert_id: there is no ssl "c" of the type client/],
+    [
+      'a chain with a broken link',
+      { client_cert: cert + brokenCertificate, client_key: key },
+      /cannot be used for TLS/,
+    ],
   ];
   for (const [what, tls, message] of wrong) {
     test(`${what} is refused, without a word of the key`, async () => {
       await assert.rejects(
-        async () => startForwarding({ scheme: 'https', nodes: { 'a:1': 1 }, tls }),
+        async () =>
+          startForwarding({ scheme: 'https', nodes: { 'a:1': 1 }, tls }, { findClientCertificate: () => null }),
         (error: Error) => message.test(error.message) && !error.message.includes(key.slice(40, 80)),
       );
     });

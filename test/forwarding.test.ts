@@ -87,7 +87,7 @@ describe('a request reaches the upstream as the client sent it', () => {
     },
     {
       what: 'what a client claims about proxies is replaced, but for the addresses before its own',
-      sent: 'GET / HTTP/1.1\r\nHost: a.example:8080\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\nX-Real-IP: 9.9.9.9\r\n\r\n',
+      sent: 'GET / HTTP/1.1\r\nHost: a.example:8080\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\nX_Forwarded_Proto: https\r\nX-Real-IP: 9.9.9.9\r\n\r\n',
       fields: ['host: a.example:8080', ...added.map((line) => line.replace('for: ', 'for: 1.2.3.4, 5.6.7.8, '))],
     },
     {
@@ -148,6 +148,16 @@ describe('a request reaches the upstream as the client sent it', () => {
       assert.equal(request.body.toString('latin1'), body);
     });
   }
+
+  test('a trusted proxy in front tells how it was reached, as far as it does', async () => {
+    await using echo = await startEcho({ isTrustedProxy: true });
+    const { stage, upstream } = echo;
+    const headers = { Host: 'inner', 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'outer' };
+    await call(stage.url, { method: 'GET', headers });
+    const [request] = upstream.requests;
+    const seen = ['proto', 'host', 'port'].map((name) => fieldOf(request, `x-forwarded-${name}`));
+    assert.deepEqual(seen, ['https', 'outer', String(stage.port)]);
+  });
 
   test('however it is split, with bodies of every kind', async () => {
     await using echo = await startEcho();
@@ -213,13 +223,19 @@ describe('a request reaches the upstream as the client sent it', () => {
     };
     await using echo = await startEcho({ steps: [rewrite] });
     const { stage, upstream } = echo;
-    const headers = { Connection: 'close, x-consumer', 'X-Consumer': 'joe' };
-    assert.equal((await call(`${stage.url}/old?x=1`, { body: 'mine', headers })).text, 'other');
-    const [request] = upstream.requests;
-    assert.equal(`${request?.method} ${request?.target}`, 'PUT /new?y=2');
-    assert.equal(fieldOf(request, 'host'), 'b.example');
-    assert.equal(fieldOf(request, 'x-consumer'), 'jack', 'a client cannot strip what a plugin has set');
-    assert.equal(fieldOf(request, 'x-forwarded-host'), 'set');
+    // What the client sends makes no difference, not even when it guesses what the plugin will set.
+    for (const [consumer, host] of [
+      ['joe', 'mine'],
+      ['jack', 'set'],
+    ] as const) {
+      const headers = { Connection: 'close, x-consumer', 'X-Consumer': consumer, 'X-Forwarded-Host': host };
+      assert.equal((await call(`${stage.url}/old?x=1`, { body: 'mine', headers })).text, 'other');
+      const request = upstream.requests.at(-1);
+      assert.equal(`${request?.method} ${request?.target}`, 'PUT /new?y=2');
+      assert.equal(fieldOf(request, 'host'), 'b.example');
+      assert.equal(fieldOf(request, 'x-consumer'), 'jack', 'a client cannot strip what a plugin has set');
+      assert.equal(fieldOf(request, 'x-forwarded-host'), 'set');
+    }
   });
 });
 
@@ -395,7 +411,9 @@ describe('an answer reaches the client as the upstream sent it', () => {
     test(`an upstream that ${what}: ${status} ${code}`, async () => {
       upstream.answer = ({ socket }) => socket.end(bytes);
       const before = stage.logged.length;
-      assert.equal((await ask('POST')).status, status);
+      const response = await ask('POST');
+      assert.equal(response.status, status);
+      assert.match(response.body.toString(), /^\{"error_msg":"the upstream [^:]+"\}\n$/, 'nothing of where it is');
       assert.equal((await stage.over(before + 1)).errorCode, code);
     });
   }

@@ -19,7 +19,7 @@ beforeEach(() => {
   stage.provider.requests.length = 0;
 });
 
-describe('the official OpenAI client with the provider gemini', { timeout: 20_000 }, () => {
+describe('the official OpenAI client with the provider gemini', { timeout: 120_000 }, () => {
   let client: OpenAI;
   before(async () => {
     const auth = { header: { Authorization: `Bearer ${operatorKey}` } };
@@ -66,7 +66,7 @@ describe('the official OpenAI client with the provider gemini', { timeout: 20_00
   });
 });
 
-describe("Google's own client, whose protocol passes through", { timeout: 20_000 }, () => {
+describe("Google's own client, whose protocol passes through", { timeout: 120_000 }, () => {
   const model = 'gemini-x';
 
   /** A route at the path that Google has it at: it is a part of what passes through. */

@@ -23,7 +23,7 @@ function routeWithLogger(logger: object): Promise<string> {
   return stage.route({}, { plugins: { 'ai-proxy': aiProxy, ...logger } });
 }
 
-describe('a time that is longer than timers last', { timeout: 20_000 }, () => {
+describe('a time that is longer than timers last', { timeout: 120_000 }, () => {
   for (const field of ['max_stream_duration_ms', 'streaming_flush_interval_ms']) {
     test(`as ${field} does not pass at once`, async () => {
       const url = await stage.route({ override: { endpoint: stage.raw.url }, [field]: tooLongForTimers });
@@ -66,7 +66,7 @@ describe('a time that is longer than timers last', { timeout: 20_000 }, () => {
   });
 });
 
-describe('loggers that cannot log', { timeout: 20_000 }, () => {
+describe('loggers that cannot log', { timeout: 120_000 }, () => {
   for (const path of ['/proc/weir/x.log', 'logs', 'logs/access.log/x.log', 'a\0b']) {
     test(`do not keep requests from being answered: ${JSON.stringify(path)} beside a log server that is gone`, async () => {
       const url = await routeWithLogger({

@@ -194,6 +194,22 @@ test('a client that takes nothing stops the one who writes, and lets him go on w
   assert.equal((await answerOf(stream)).body.length, total);
 });
 
+test('large answers that a client does not take keep no other request out', async (t) => {
+  await using server = await startHttp2(
+    handlerOf((exchange) =>
+      exchange.respond(200, [], exchange.head.target === '/large' ? Buffer.alloc(12_000_000) : 'small'),
+    ),
+  );
+  const session = openSession(t, server.port);
+  const large = session.request({ ':path': '/large' });
+  await once(large, 'response');
+  for (let i = 0; i < 3; i++) {
+    const { status, body } = await ask(session, { ':path': '/small' });
+    assert.deepEqual([status, body.toString()], [200, 'small']);
+  }
+  assert.equal((await answerOf(large)).body.length, 12_000_000);
+});
+
 test('a body that nobody reads stays with its client', async (t) => {
   let received = 0;
   let wantMore = (): void => {};
@@ -287,6 +303,14 @@ test('answers without a body have none', async (t) => {
       [200, '4', 'body', 0],
     ],
   );
+});
+
+test('spaces around the value of a field are left out: clients would drop the field, or the answer', async (t) => {
+  await using server = await startHttp2(
+    handlerOf((exchange) => exchange.respond(200, ['X-Both', ' \ta b \t', 'X-Only', '  '])),
+  );
+  const { headers } = await ask(openSession(t, server.port), { ':path': '/' });
+  assert.deepEqual([headers['x-both'], headers['x-only']], ['a b', '']);
 });
 
 test('fields that stand twice in an answer stay two', async (t) => {

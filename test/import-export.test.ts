@@ -247,6 +247,13 @@ describe('weir import', { timeout: 120_000 }, () => {
     const pruned = await importInto({ fromYaml: file, prune: true });
     assert.equal(pruned.status, 0, pruned.stdout);
     assert.deepEqual(summaryOf(pruned), { global_rules: [1, 0, 0, 1, 0] });
+    const moved = toFile('g3.yaml', {
+      global_rules: [
+        { id: 'first', plugins },
+        { id: 'new', plugins: { prometheus: {} } },
+      ],
+    });
+    assert.deepEqual(summaryOf(await importInto({ fromYaml: moved })), { global_rules: [1, 1, 0, 0, 0] });
   });
 
   test('a gateway that fails in the middle: what was done is told, and the next run goes on from there', async (t) => {
@@ -289,6 +296,11 @@ describe('weir import', { timeout: 120_000 }, () => {
     ['an etcd that is away', () => ({ fromEtcd: 'http://127.0.0.1:1' }), /etcd at http:\/\/127\.0\.0\.1:1: /],
     ['a server that is something else', () => ({ fromAdmin: gateway.controlUrl }), /there is no Admin API at/],
     ['a key inside of a URL', () => ({ fromAdmin: `http://a:${canary}@127.0.0.1:1` }), /looks like http:/],
+    [
+      'a key that no header can hold',
+      () => ({ toKey: `${canary}\n${canary}`, fromYaml: toFile('e.yaml', {}) }),
+      /the key of an Admin API has a character that no header can hold/,
+    ],
     ['a keyring of other lengths', () => ({ fromEtcd: 'http://127.0.0.1:1', keyring: canary }), /16 or 32 bytes/],
   ];
   for (const [what, options, complaint] of complaints) {
@@ -301,12 +313,32 @@ describe('weir import', { timeout: 120_000 }, () => {
     });
   }
 
+  test('wrong usage has the status 2, as that of other commands', async () => {
+    for (const args of [[], ['one.yaml', '--from-yaml', 'two.yaml'], ['--from-etcd', 'etcd:2379']]) {
+      assert.equal((await weir('import', ...args)).status, 2, args.join(' '));
+    }
+  });
+
   test('without a gateway, a dry run still tells what cannot be taken over', async () => {
     const file = toFile('lua.yaml', { routes: [{ id: 'l', uri: '/l', script: 'return function() end' }] });
     const { status, stdout } = await importInto({ fromYaml: file, dryRun: true }, join(folder, 'nowhere'));
     assert.equal(status, 1);
     assert.match(stdout, /^note: there is no .*everything counts as new$/m);
     assert.match(stdout, /^left out: routes\/l script: it is Lua code$/m);
+  });
+
+  test('beside the config.yaml of a gateway without an Admin API, a dry run checks all the same', async () => {
+    const prefix = join(folder, 'from-files');
+    mkdirSync(join(prefix, 'conf'), { recursive: true });
+    const config = { deployment: { role: 'data_plane', role_data_plane: { config_provider: 'yaml' } } };
+    writeFileSync(join(prefix, 'conf', 'config.yaml'), stringify(config));
+    const file = toFile('data-plane.yaml', { routes: [{ id: 'one', uri: '/one', plugins: ai }] });
+    const dry = await importInto({ fromYaml: file, dryRun: true }, prefix);
+    assert.equal(dry.status, 0, dry.stderr);
+    assert.match(dry.stdout, /^note: .* does not tell the port of an Admin API.*; everything counts as new$/m);
+    assert.deepEqual(summaryOf(dry), { routes: [1, 0, 0, 0, 0] });
+    const wet = await importInto({ fromYaml: file }, prefix);
+    assert.match(wet.stderr, /does not tell the port of an Admin API: name one with --to-admin$/);
   });
 
   test('reads an Admin API of version 2, one of version 3 in pages, and leaves out what they do not tell', async (t) => {
@@ -326,6 +358,7 @@ describe('weir import', { timeout: 120_000 }, () => {
       if (kind === 'routes') return send(200, { total: 501, list: list.slice(start, start + 500) });
       if (kind === 'services') return send(404, { message: 'Key not found' });
       if (kind === 'stream_routes') return send(400, { error_msg: 'stream mode is disabled' });
+      if (kind === 'ssls') return send(404, { error_msg: 'Unsupported resource type: ssls' });
       if (kind !== 'upstreams') return send(200, { total: 0, list: {} });
       const node = {
         key: '/apisix/upstreams/u',
@@ -336,10 +369,40 @@ describe('weir import', { timeout: 120_000 }, () => {
     });
     const { status, stdout, stderr } = await weir('export', '--from-admin', url, '--from-key', 'k', '--format', 'json');
     assert.equal(status, 0, stderr);
+    assert.match(stderr, /^note: ssls: the Admin API does not list them \(Unsupported resource type: ssls\)$/m);
+    assert.doesNotMatch(stderr, /stream_routes/);
     const exported = JSON.parse(stdout) as { routes: object[]; upstreams: object[] };
     assert.deepEqual(exported.upstreams, [{ id: 'u', nodes: { '127.0.0.1:1': 1 }, type: 'roundrobin' }]);
     assert.equal(exported.routes.length, 501);
     assert.deepEqual(exported.routes[500], { id: '500', uri: '/500', plugins: ai });
+  });
+
+  test('opens the private keys that the Admin API of APISIX lists as they are in etcd', async (t) => {
+    const keyring = 'my-own-key-16-by';
+    const { cert, key } = serverCertificate;
+    const tls = { client_cert: cert, client_key: encrypt(key, keyring) };
+    const lists: Record<string, object[]> = {
+      ssls: [{ id: 'tls', cert, key: encrypt(key, keyring), snis: ['localhost'] }],
+      upstreams: [{ id: 'u', nodes: { '127.0.0.1:443': 1 }, scheme: 'https', tls }],
+    };
+    const url = await serve(t, ({ url = '' }, response) => {
+      const [, kind = ''] = /^\/apisix\/admin\/(\w+)/.exec(url) ?? [];
+      const list = (lists[kind] ?? []).map((value) => ({
+        key: `/apisix/${kind}/${'tls' in value ? 'u' : 'tls'}`,
+        value,
+      }));
+      response.end(JSON.stringify({ total: list.length, list }));
+    });
+    const opened = await importInto({ fromAdmin: url, keyring });
+    assert.equal(opened.status, 0, opened.stdout);
+    const { stdout } = await weir('export', '--format', 'json');
+    const exported = JSON.parse(stdout) as { ssls: object[]; upstreams: object[] };
+    assert.deepEqual(exported.ssls, [{ id: 'tls', cert, key, snis: ['localhost'] }]);
+    assert.deepEqual(exported.upstreams, [
+      { id: 'u', nodes: { '127.0.0.1:443': 1 }, scheme: 'https', tls: { client_cert: cert, client_key: key } },
+    ]);
+    const closed = await importInto({ fromAdmin: url });
+    assert.match(closed.stdout, /^note: ssls\/tls: a field looks encrypted with a key that the keyring does not have/m);
   });
 });
 
@@ -353,13 +416,14 @@ describe(
       etcd = await startEtcd();
       await etcd.put('/apisix/routes/', 'init_dir');
       await etcd.put('/apisix/data_plane/server_info/1', { id: 1 });
+      await etcd.put('/apisix/ssl/of-version-2', { id: 1 });
       await etcd.put('/apisix/routes/1', {
         id: 1,
         uri: '/encrypted',
         create_time: 1,
         update_time: 2,
         plugins: {
-          'ai-proxy': { provider: 'openai', auth: { header: { Authorization: encrypt(`Bearer ${canary}`) } } },
+          'ai-proxy': { provider: 'openai', auth: { header: { Authorization: encrypt(`Bearer ${canary}`, keyring) } } },
         },
       });
       await etcd.put('/apisix/consumers/jack', { username: 'jack' });
@@ -368,17 +432,13 @@ describe(
     });
     after(() => etcd[Symbol.asyncDispose]());
 
-    /** As APISIX does it. */
-    function encrypt(text: string): string {
-      const cipher = createCipheriv('aes-128-cbc', keyring, keyring);
-      return Buffer.concat([cipher.update(text), cipher.final()]).toString('base64');
-    }
-
     test('credentials are decrypted on their way into a gateway, and a broken value is left out', async () => {
       const from = { fromEtcd: etcd.endpoints.join(','), keyring };
       const complete = await importInto(from);
       assert.equal(complete.status, 1);
       assert.match(complete.stdout, /^left out: routes\/broken: its value in etcd is not a JSON object$/m);
+      assert.match(complete.stdout, /^note: what lies under \/apisix\/ssl\/ in etcd is no resource of APISIX 3/m);
+      assert.doesNotMatch(complete.stdout, /data_plane/);
       const { status, stdout } = await importInto({ ...from, allowPartial: true, prune: true });
       assert.equal(status, 0, stdout);
       assert.doesNotMatch(stdout, /canary/);
@@ -396,6 +456,17 @@ describe(
       const { status, stderr } = await weir('export', '--from-etcd', etcd.endpoints[0] ?? '', '--allow-partial');
       assert.equal(status, 0);
       assert.match(stderr, /^note: routes\/1: a field looks encrypted with a key that the keyring does not have/m);
+    });
+
+    test('a prefix under which nothing lies is told, before --prune deletes everything', async () => {
+      const { status, stderr } = await importInto({
+        fromEtcd: etcd.endpoints.join(','),
+        etcdPrefix: '/a',
+        prune: true,
+      });
+      assert.equal(status, 1);
+      assert.match(stderr, /nothing lies under \/a\/ in etcd.*--etcd-prefix/);
+      assert.deepEqual(await routeIds(), ['1']);
     });
 
     test('the prefix of a gateway with etcd is exported by what its config.yaml says', async (t) => {
@@ -427,6 +498,12 @@ describe('weir export of a file', () => {
 /** As an export writes it: members do not count, but lists are in order of creation. */
 function inOrder(document: object): object {
   return JSON.parse(JSON.stringify(document)) as object;
+}
+
+/** As APISIX does it. */
+function encrypt(text: string, key: string): string {
+  const cipher = createCipheriv('aes-128-cbc', key, key);
+  return Buffer.concat([cipher.update(text), cipher.final()]).toString('base64');
 }
 
 function cut(name: string): string {

@@ -37,7 +37,7 @@ describe('the body of an answer in an entry', () => {
       ...request,
     });
     const got = await response.text();
-    await eventually(() => stage.gateway.readLog(name).endsWith('\n'), 3000, name);
+    await eventually(() => stage.gateway.readLog(name).endsWith('\n'), undefined, name);
     return { got, entry: JSON.parse(stage.gateway.readLog(name)) as Entry };
   }
 

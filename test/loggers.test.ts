@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { version } from '../src/base/version.ts';
 import { startStage, type AiStage } from './support/ai-stage.ts';
+import { freePort } from './support/free-port.ts';
 import { eventually, startGateway } from './support/gateway.ts';
 import {
   answerJson,
@@ -41,13 +42,13 @@ function plugins(provider: Provider, loggers: object, aiProxy: object = {}): obj
 /** The entries of a file in logs/, as soon as there are as many. */
 async function entriesOf(stage: AiStage, name: string, count = 1): Promise<Entry[]> {
   const lines = (): string[] => stage.gateway.readLog(name).split('\n').slice(0, -1);
-  await eventually(() => lines().length >= count, 3000, `${count} entries in ${name}`);
+  await eventually(() => lines().length >= count, undefined, `${count} entries in ${name}`);
   return lines().map((line) => JSON.parse(line) as Entry);
 }
 
 /** The bodies that a log server got so far, as soon as there are as many. */
 async function posted(server: Provider, count: number): Promise<string[]> {
-  await eventually(() => server.requests.length >= count, 5000, `${count} posts`);
+  await eventually(() => server.requests.length >= count, undefined, `${count} posts`);
   return server.requests.map(({ body }) => body.toString());
 }
 
@@ -306,7 +307,11 @@ describe('file-logger', () => {
 
     renameSync(file, `${file}.1`);
     stage.gateway.signal('SIGUSR1');
-    await eventually(() => stage.gateway.readLog('new/folder/shared.log') === '' && exists(file), 3000, 'the new file');
+    await eventually(
+      () => stage.gateway.readLog('new/folder/shared.log') === '' && exists(file),
+      undefined,
+      'the new file',
+    );
     assert.equal(statSync(file).mode & 0o777, 0o600);
     await post(two);
     assert.equal((await entriesOf(stage, 'new/folder/shared.log')).length, 1);
@@ -426,7 +431,11 @@ describe('http-logger', { concurrency: true }, () => {
     await posted(server, 1);
     const strict = await route(`${server.url}/strict`, { batch_max_size: 1, ssl_verify: true });
     await send(strict, 1);
-    await eventually(() => /\/strict.*lost_entries=1.*self-signed/.test(stage.gateway.errorLog()), 3000, 'the report');
+    await eventually(
+      () => /\/strict.*lost_entries=1.*self-signed/.test(stage.gateway.errorLog()),
+      undefined,
+      'the report',
+    );
     assert.equal(server.requests.length, 1);
   });
 
@@ -441,18 +450,21 @@ describe('http-logger', { concurrency: true }, () => {
   });
 
   it('a server that stays away costs entries, which are counted, and later ones arrive when it is back', async () => {
-    const gone = await startProvider(accept);
-    await gone[Symbol.asyncDispose]();
+    const port = await freePort();
     const auth_header = 'Bearer canary-of-the-log-server';
-    const url = await route(`${gone.url}/gone?key=canary`, { batch_max_size: 1, auth_header });
+    const url = await route(`http://127.0.0.1:${port}/gone?key=canary`, { batch_max_size: 1, auth_header });
     await send(url, 3);
-    await eventually(() => /\/gone.*lost_entries=1 reason=.*ECONNREFUSED/.test(stage.gateway.errorLog()), 3000, 'it');
+    await eventually(
+      () => /\/gone.*lost_entries=1 reason=.*ECONNREFUSED/.test(stage.gateway.errorLog()),
+      undefined,
+      'it',
+    );
     const reports = stage.gateway.errorLog().match(/.*\/gone.*/g);
     assert.equal(reports?.length, 1, 'not a line for each entry');
     assert.doesNotMatch(stage.gateway.errorLog() + stage.gateway.output(), /canary/);
 
     const back = createServer((request, response) => void request.resume().on('end', () => response.end()));
-    back.listen(gone.port, '127.0.0.1');
+    back.listen(port, '127.0.0.1');
     await once(back, 'listening');
     const posts = once(back, 'request');
     await send(url, 1, 4);

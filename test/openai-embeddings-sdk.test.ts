@@ -90,7 +90,7 @@ const sides = [
 let routes = 0;
 
 for (const { name, conf, answer, target, credential, model, error } of sides) {
-  describe(`the official OpenAI client gets embeddings of ${name}`, { timeout: 20_000 }, () => {
+  describe(`the official OpenAI client gets embeddings of ${name}`, { timeout: 120_000 }, () => {
     const ask = { model: 'text-embedding-005', input: ['a', 'é'] };
 
     async function clientOf(): Promise<OpenAI> {
@@ -151,7 +151,7 @@ for (const { name, conf, answer, target, credential, model, error } of sides) {
   });
 }
 
-test('what Vertex AI cannot be asked for is a BadRequestError that names it', { timeout: 20_000 }, async () => {
+test('what Vertex AI cannot be asked for is a BadRequestError that names it', { timeout: 120_000 }, async () => {
   const [, { conf }] = sides;
   const aiProxy = { ...conf(), override: { endpoint: stage.provider.url } };
   await stage.gateway.putRoute('refused', { uri: '/refused/*', plugins: { 'ai-proxy': aiProxy } });

@@ -122,7 +122,7 @@ async function failure(asking: Promise<unknown>): Promise<APIError> {
   return error;
 }
 
-describe("the official OpenAI client's Responses through the gateway", { timeout: 20_000 }, () => {
+describe("the official OpenAI client's Responses through the gateway", { timeout: 120_000 }, () => {
   test('come whole: text, a tool call, usage', async () => {
     const client = await clientOf(stage.provider.url);
     stage.provider.answer = answerJson(completed);

@@ -51,7 +51,7 @@ function demoUrl(): string {
   return `http://127.0.0.1:${demo.port}`;
 }
 
-describe('the official OpenAI client through the gateway', { timeout: 20_000 }, () => {
+describe('the official OpenAI client through the gateway', { timeout: 120_000 }, () => {
   test('gets a chat completion', async () => {
     const client = await clientFor(demoUrl());
     const { data: answer, request_id } = await client.chat.completions.create(question).withResponse();
@@ -152,7 +152,7 @@ describe('the official OpenAI client through the gateway', { timeout: 20_000 }, 
   });
 });
 
-describe('errors reach the official client as the right class', { timeout: 20_000 }, () => {
+describe('errors reach the official client as the right class', { timeout: 120_000 }, () => {
   beforeEach(() => {
     stage.raw.answer = () => {};
   });

@@ -5,17 +5,13 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, s
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe, test, type TestContext } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { silentLog } from '../src/base/log.ts';
 import { openEmbeddedStore } from '../src/config/store/embedded.ts';
 
 const stubCommandLine = new URL('fixtures/stub-cli.ts', import.meta.url).pathname;
 const realCommandLine = new URL('../src/main.ts', import.meta.url).pathname;
-
-// Some eighty processes start here; this keeps each from compiling the same sources again.
-const compileCache = mkdtempSync(join(tmpdir(), 'weir-compile-cache-'));
-after(() => rmSync(compileCache, { recursive: true, force: true }));
 
 interface Outcome {
   readonly code: number | null;
@@ -61,10 +57,7 @@ function spawnCommand(
   const child = spawn(
     process.execPath,
     [...(options.nodeOptions ?? []), options.commandLine ?? stubCommandLine, ...args],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
-    },
+    { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let stdout = '';
   let stderr = '';
@@ -92,10 +85,13 @@ async function start(
   const child = spawnCommand(['start', '-p', place.prefix], options);
   t.after(() => child.process.kill('SIGKILL'));
   const ended = once(child.process, 'close').then(([code, signal]) => code ?? signal);
-  const output = await eventually(() => {
-    assert.equal(child.process.exitCode, null, `it ended: ${child.stderr()}`);
-    return /^ +logs .*\n/m.test(child.stdout()) && child.stdout();
-  });
+  const output = await eventually(
+    () => {
+      assert.equal(child.process.exitCode, null, `it ended: ${child.stderr()}`);
+      return /^ +logs .*\n/m.test(child.stdout()) && child.stdout();
+    },
+    () => child.stderr(),
+  );
   return {
     process: child.process,
     output: () => child.stdout(),
@@ -106,12 +102,15 @@ async function start(
   };
 }
 
-async function eventually<T>(probe: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
-  const end = Date.now() + 10_000;
+async function eventually<T>(
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+  explain = (): string => '',
+): Promise<T> {
+  const end = Date.now() + 20_000;
   for (;;) {
     const found = await probe();
     if (found) return found;
-    assert.ok(Date.now() < end, 'waited 10 s in vain');
+    assert.ok(Date.now() < end, `waited 20 s in vain ${explain()}`);
     await setTimeout(10);
   }
 }
@@ -299,7 +298,7 @@ describe('the weir command', { concurrency: 4 }, () => {
     gateway.process.kill('SIGTERM');
     const begin = Date.now();
     assert.equal(await gateway.ended, 0);
-    assert.ok(Date.now() - begin < 2000);
+    assert.ok(Date.now() - begin < 10_000);
   });
 
   test('work that is not done by weir.shutdown_timeout is cut', async (t) => {
@@ -309,7 +308,7 @@ describe('the weir command', { concurrency: 4 }, () => {
     gateway.process.kill('SIGTERM');
     assert.equal(await gateway.ended, 0);
     const took = Date.now() - begin;
-    assert.ok(took >= 200 && took < 2000, `${took} ms`);
+    assert.ok(took >= 200 && took < 10_000, `${took} ms`);
   });
 
   test('weir quit waits for running work and returns when the process is gone', async (t) => {

@@ -176,7 +176,8 @@ test('ordinary routes count with the address of their upstream; a global rule co
   const { status } = await stage.gateway.admin('PUT', '/global_rules/1', { plugins: { prometheus: {} } });
   assert.equal(status, 201);
   const upstream = { type: 'roundrobin', nodes: { [`127.0.0.1:${stage.provider.port}`]: 1 } };
-  await stage.gateway.putRoute('plain', { uris: ['/a', '/b/*'], upstream, plugins: { prometheus: {} } });
+  const plugins = { prometheus: { prefer_name: true } };
+  await stage.gateway.putRoute('plain', { name: 'the plain one', uris: ['/a', '/b/*'], upstream, plugins });
   await call(`${stage.gateway.url}/b/secret-path?key=secret`, { method: 'GET' });
   await call(`${stage.gateway.url}/nowhere/secret-path`, { method: 'GET' });
   const samples = await eventuallyCounts(stage, ['http_status', {}], 2);
@@ -184,8 +185,8 @@ test('ordinary routes count with the address of their upstream; a global rule co
   assert.deepEqual(
     find(samples, 'http_status').map((sample) => labels.map((label) => sample.labels[label])),
     [
-      // Once, although the rule and the route both have the plugin.
-      ['200', 'plain', '/b/*', '127.0.0.1', 'traditional_http', 'upstream'],
+      // Once, although the rule and the route both have the plugin: with the settings of the route.
+      ['200', 'the plain one', '/b/*', '127.0.0.1', 'traditional_http', 'upstream'],
       ['404', '', '', '', 'traditional_http', 'apisix'],
     ],
   );
@@ -214,8 +215,21 @@ test('prefer_name prints names, and ids where there is none', async () => {
   assert.deepEqual(
     own('llm_prompt_tokens', 'route_id').map(({ labels }) => [labels['route_id'], labels['service_id']]),
     [
-      ['n1', 's1'],
+      ['the "route"', 'the service'],
       ['n2', ''],
+    ],
+  );
+  // It has both, whatever is preferred.
+  assert.deepEqual(
+    own('llm_active_connections', 'route_id').map(({ labels: { route, route_id, service, service_id } }) => [
+      route,
+      route_id,
+      service,
+      service_id,
+    ]),
+    [
+      ['the "route"', 'n1', 'the service', 's1'],
+      ['', 'n2', '', ''],
     ],
   );
 });
@@ -283,10 +297,10 @@ test('the gateway itself and the health of its upstreams are in the metrics', as
     override: { endpoint: stage.provider.url },
     checks,
   });
-  await stage.route({}, { plugins: { 'ai-proxy-multi': { instances: [instance('a'), instance('b')] } } });
+  const url = await stage.route({}, { plugins: { 'ai-proxy-multi': { instances: [instance('a'), instance('b')] } } });
   const samples = await eventuallyCounts(stage, ['upstream_status', {}], 1);
   assert.deepEqual(find(samples, 'upstream_status')[0]?.labels, {
-    name: '127.0.0.1',
+    name: `/apisix/routes${new URL(url).pathname}`,
     ip: '127.0.0.1',
     port: String(stage.provider.port),
   });
@@ -316,6 +330,15 @@ test('thousands of models that clients make up stay few series', async () => {
   assert.ok([...models].every((model = '') => model.length <= 128));
   const other = find(samples, 'http_status', { route, request_llm_model: '<other>' });
   assert.equal(other[0]?.value, total - (models.size - 1));
+  await stage.gateway.putRoute('configured', {
+    uri: '/configured',
+    plugins: { 'ai-proxy': aiProxy(stage, { options: { model: 'configured' } }), prometheus: {} },
+  });
+  await callChat(`${stage.gateway.url}/configured`, { ...chat, model: 'one more' });
+  const [line] = find(await eventuallyCounts(stage, ['http_status', { route: 'configured' }], 1), 'http_status', {
+    route: 'configured',
+  });
+  assert.deepEqual([line?.labels['request_llm_model'], line?.labels['llm_model']], ['<other>', 'configured']);
 });
 
 test('config.yaml says where, under which names and with which further labels', async (t) => {
@@ -326,7 +349,7 @@ test('config.yaml says where, under which names and with which further labels', 
           metric_prefix: 'weir_',
           export_uri: '/metrics',
           default_buckets: [7],
-          metrics: { http_status: { extra_labels: [{ team: '$http_x_team' }, { code: '$status' }] } },
+          metrics: { http_status: { extra_labels: [{ team: 'x' }, { team: '$http_x_team' }, { code: '$status' }] } },
         },
       },
     },
@@ -364,7 +387,11 @@ test('labels that the metadata disables are printed empty', async (t) => {
     disabled_labels: { http_status: ['code'] },
   });
   assert.equal(refused.status, 400);
-  const disabled_labels = { http_status: ['node', 'matched_uri'], llm_prompt_tokens: ['llm_model'] };
+  const disabled_labels = {
+    http_status: ['node', 'matched_uri'],
+    llm_prompt_tokens: ['llm_model'],
+    llm_completion_tokens_dist: ['llm_model'],
+  };
   const { status } = await stage.gateway.admin('PUT', '/plugin_metadata/prometheus', { disabled_labels });
   assert.equal(status, 201);
   const url = await stage.route({}, { plugins: { 'ai-proxy': aiProxy(stage), prometheus: {} } });
@@ -378,36 +405,52 @@ test('labels that the metadata disables are printed empty', async (t) => {
       labelOf('http_status', 'route'),
       labelOf('llm_prompt_tokens', 'llm_model'),
       labelOf('llm_prompt_tokens_dist_count', 'llm_model'),
+      labelOf('llm_completion_tokens_dist_count', 'llm_model'),
       labelOf('llm_completion_tokens', 'llm_model'),
     ],
-    ['', '', 'r1', '', '', 'auto'],
+    ['', '', 'r1', '', 'auto', '', 'auto'],
   );
 });
 
-test('a reload that replaces the workers keeps what was counted', async (t) => {
+test('a reload that replaces the workers keeps what was counted, and the buckets', async (t) => {
   const stage = await start(t, { config: { nginx_config: { error_log_level: 'notice' } } });
   const url = await stage.route({}, { plugins: { 'ai-proxy': aiProxy(stage), prometheus: {} } });
   await callChat(url);
   await eventuallyCounts(stage, ['http_status', {}], 1);
   const config = parse(readFileSync(stage.gateway.configFile, 'utf8')) as Record<string, object>;
-  const changed = { ...config, nginx_config: { ...config['nginx_config'], worker_processes: 2 } };
+  const changed = {
+    ...config,
+    nginx_config: { ...config['nginx_config'], worker_processes: 2 },
+    plugin_attr: { prometheus: { export_addr: { port: 0 }, default_buckets: [7] } },
+  };
   writeFileSync(stage.gateway.configFile, stringify(changed));
   stage.gateway.signal('SIGHUP');
   await eventually(() => stage.gateway.errorLog().includes('was read anew'));
   await callChat(url);
-  await eventuallyCounts(stage, ['http_status', {}], 2);
+  const samples = await eventuallyCounts(stage, ['http_status', {}], 2);
+  assert.equal(find(samples, 'http_latency_count', { type: 'request' })[0]?.value, 2);
+  assert.match(stage.gateway.errorLog(), /the buckets changed; they stay as they are until a restart/);
 });
 
-test('a port that is taken costs the metrics, not the gateway', async (t) => {
+test('a port that is taken costs the metrics, not the gateway; a reload tries again', async (t) => {
   const squatter = createServer();
   squatter.listen(0, '127.0.0.1');
   await once(squatter, 'listening');
   t.after(() => squatter.close());
   const { port } = squatter.address() as { port: number };
-  const stage = await start(t, { config: { plugin_attr: { prometheus: { export_addr: { port } } } } });
+  const stage = await start(t, {
+    config: {
+      plugin_attr: { prometheus: { export_addr: { port } } },
+      nginx_config: { error_log_level: 'notice' },
+    },
+  });
   assert.equal(stage.gateway.metricsUrl, '');
   assert.match(stage.gateway.errorLog(), /the metrics are not served/);
   assert.equal((await callChat(await stage.route())).status, 200);
+  squatter.close();
+  stage.gateway.signal('SIGHUP');
+  await eventually(() => stage.gateway.errorLog().includes('was read anew'));
+  assert.equal((await fetch(`http://127.0.0.1:${port}/apisix/prometheus/metrics`)).status, 200);
 });
 
 test('without the export server nothing listens', async (t) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startStage, type AiStage } from './support/ai-stage.ts';
+import { freePort } from './support/free-port.ts';
 import { eventually } from './support/gateway.ts';
 import { call, startCall } from './support/http-call.ts';
 import { answerJson, chatAnswer, fieldOf, rawAnswer, startProvider, type Provider } from './support/mock-provider.ts';
@@ -329,7 +330,7 @@ describe('ai-prompt-guard', () => {
     const url = await routeWith({ 'ai-prompt-guard': { deny_patterns: ['never', '^(\\w+\\s?)+$'] } });
     const startedAt = performance.now();
     const { status, json } = await call(url, { body: chat(user(`${'a'.repeat(60)}!`)) });
-    assert.ok(performance.now() - startedAt < 1000);
+    assert.ok(performance.now() - startedAt < 5000);
     assert.equal(status, 400);
     assert.deepEqual(json, { message: 'Request could not be checked by ai-prompt-guard in time' });
     const [line] = await stage.logged(url);
@@ -465,14 +466,13 @@ describe('ai-request-rewrite', () => {
       assert.equal(line?.weir_error, 'LLM_REWRITE');
       const isTold = (logLine: string): boolean =>
         logLine.includes('ai-request-rewrite:') && logLine.includes(cause) && logLine.includes(line?.route_id ?? '');
-      await eventually(() => stage.gateway.errorLog().split('\n').some(isTold), 2000, cause);
+      await eventually(() => stage.gateway.errorLog().split('\n').some(isTold), undefined, cause);
     });
   }
 
   test('nobody listening is a bare 500', async () => {
-    const gone = await startProvider(() => {});
-    await gone[Symbol.asyncDispose]();
-    const url = await routeWith({ 'ai-request-rewrite': conf({ override: { endpoint: gone.url } }) });
+    const endpoint = `http://127.0.0.1:${await freePort()}`;
+    const url = await routeWith({ 'ai-request-rewrite': conf({ override: { endpoint } }) });
     const { status, text } = await call(url, { body: chat(user('x')) });
     assert.equal(status, 500);
     assert.equal(text, '');
@@ -528,7 +528,7 @@ describe('ai-request-rewrite', () => {
   });
 });
 
-describe('counting tokens', { timeout: 20_000 }, () => {
+describe('counting tokens', { timeout: 120_000 }, () => {
   const chat = { messages: [{ role: 'user', content: 'secret plan' }] };
 
   test('passes through to the same path of the provider', async () => {

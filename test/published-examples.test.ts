@@ -81,7 +81,7 @@ function fieldsOf(request: RecordedRequest): Record<string, string> {
 
 const curlAgent = /^curl\//;
 
-describe('the published examples', { timeout: 20_000 }, () => {
+describe('the published examples', { timeout: 120_000 }, () => {
   test('the line that takes the admin key out of conf/config.yaml works', async (t) => {
     assert.match(gateway.adminKey, /^[0-9a-f]{32}$/);
     const hasYq = await run('bash', ['-c', 'command -v yq']).then(

@@ -41,16 +41,16 @@ function recordingLog(): { readonly log: Log; readonly lines: string[] } {
 }
 
 async function eventually(done: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + 10_000;
   while (!(await done())) {
-    assert.ok(performance.now() < end, 'waited 5 s in vain');
+    assert.ok(performance.now() < end, 'waited 10 s in vain');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
 type RedisChange = (redis: TestRedis) => Promise<string>;
 
-async function untilItAnswers(store: WindowStore, timeoutMs = 5000): Promise<number> {
+async function untilItAnswers(store: WindowStore, timeoutMs = 10_000): Promise<number> {
   const start = performance.now();
   for (;;) {
     try {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import {
   createSharedRegion,
-  releaseLocksOf,
+  forgetThread,
   SharedMemory,
   type SharedRegion,
 } from '../src/shared-memory/shared-memory.ts';
@@ -45,7 +45,7 @@ async function killAfter(region: SharedRegion, task: CountingThreadData['task'],
   const { threadId } = worker;
   for await (const [said] of on(worker, 'message')) if (said === word) break;
   await worker.terminate();
-  releaseLocksOf(region, threadId);
+  forgetThread(region, threadId);
 }
 
 test('what four threads add to the same keys is all there', async () => {

@@ -64,7 +64,8 @@ upstreams:
     nodes: {"127.0.0.1:1": 1}
 #END
 `);
-    await using gateway = await place.start('yaml', { ONE_PATH: '/one' });
+    const variables = { ONE_PATH: '/one', TWO: 'two' };
+    await using gateway = await place.start('yaml', variables);
     assert.match(gateway.output(), /Admin API +off/);
     assert.notEqual(await statusOf(gateway, '/one'), 404);
     assert.notEqual(await statusOf(gateway, '/no-id'), 404);
@@ -76,7 +77,7 @@ upstreams:
     );
     assert.doesNotMatch(gateway.errorLog(), /sk-canary/);
 
-    place.write(`routes:\n  - {id: two, uri: /two, plugins: ${guard}}\n#END\n\n`);
+    place.write(`routes:\n  - {id: two, uri: "/\${{TWO}}", plugins: ${guard}}\n#END\n\n`);
     await untilServed(gateway, '/two');
     assert.equal(await statusOf(gateway, '/one'), 404);
 
@@ -89,8 +90,10 @@ upstreams:
     assert.notEqual(await statusOf(gateway, '/two'), 404);
     assert.equal(await gateway.stop(), 0);
 
-    await using again = await place.start('yaml');
-    assert.match(again.errorLog(), /starts with the last configuration that was good/);
+    // A value of the environment does not get onto the disk.
+    assert.match(readFileSync(join(place.prefix, 'data', 'last-good.json'), 'utf8'), /\/\$\{\{TWO\}\}/);
+    await using again = await place.start('yaml', variables);
+    assert.match(again.errorLog(), /starts with the last configuration that was good.*saved_at/);
     assert.notEqual(await statusOf(again, '/two'), 404);
   });
 
@@ -158,6 +161,11 @@ describe('a configuration that is put as a whole', () => {
       /routes_conf_version: 7/,
     );
     assert.deepEqual((await gateway.admin('GET', '/routes/b')).status, 200);
+    const huge = JSON.stringify({ routes_conf_version: 1e300, routes: [route('a')] });
+    assert.equal((await configs(gateway, 'PUT', huge, { 'X-Digest': 'd4' })).status, 202);
+    const later = JSON.stringify({ routes: [route('b')] });
+    assert.equal((await configs(gateway, 'PUT', later, { 'X-Digest': 'd5' })).status, 202);
+    assert.notEqual(await statusOf(gateway, '/b'), 404);
     const single = await gateway.admin('PUT', '/routes/c', route('c'));
     assert.equal(single.status, 405);
     assert.match(JSON.stringify(single.body), /PUT \/apisix\/admin\/configs/);
@@ -165,7 +173,7 @@ describe('a configuration that is put as a whole', () => {
 
     await using again = await startGateway({ prefix: place.prefix, config });
     assert.notEqual(await statusOf(again, '/b'), 404);
-    assert.equal((await configs(again, 'HEAD')).headers.get('x-digest'), 'd3');
+    assert.equal((await configs(again, 'HEAD')).headers.get('x-digest'), 'd5');
   });
 
   test("what is wrong with it is said in APISIX's words, and changes nothing", async () => {

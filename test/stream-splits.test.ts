@@ -199,7 +199,7 @@ async function post(url: string, body: object, cuts: string): Promise<Buffer> {
 for (const [index, recording] of recordings.entries()) {
   const { name, conf, path, body, contentType = sse, bytes, normalize, logged } = recording;
 
-  describe(`${name}, a stream of ${bytes.length} bytes`, { timeout: 30_000 }, () => {
+  describe(`${name}, a stream of ${bytes.length} bytes`, { timeout: 120_000 }, () => {
     const id = `split-${index}`;
     let url = '';
 

@@ -117,7 +117,8 @@ test('the versions of TLS are those of the gateway, or of the certificate', asyn
   assert.equal((await server.connect('b.example')).getProtocol(), 'TLSv1.2');
   await assert.rejects(server.connect('a.example', { maxVersion: 'TLSv1.2' }), /alert protocol version/);
   await assert.rejects(server.connect('b.example', { minVersion: 'TLSv1.3' }), /alert protocol version/);
-  await eventually(() => server.logged.some((line) => line.startsWith('info: a TLS handshake failed {"ssl_id":"a"')));
+  const failure = 'info: a TLS handshake failed {"ssl_id":"a","reason":"unsupported protocol"}';
+  await eventually(() => server.logged.includes(failure));
 });
 
 test('a configured cipher is the only one of TLS 1.2, while TLS 1.3 keeps its own', async () => {
@@ -206,6 +207,32 @@ test('an expired certificate is served with a warning that names it', async () =
   await assert.rejects(server.connect('old.example'), { code: 'CERT_HAS_EXPIRED' });
   const socket = await server.connect('old.example', { rejectUnauthorized: false });
   assert.equal(socket.getPeerCertificate().subject.CN, 'old');
+});
+
+test('a certificate that is a reference is warned of as well, once it has been read', async () => {
+  const ssls = { past: ssl('old.example', { ...old, cert: '$env://CERT' }) };
+  await using server = await TlsServer.start(new EchoHandler(), { ssls, environment: { CERT: old.cert } });
+  const warnings = (): number =>
+    server.logged.filter((line) => line.startsWith('warn: a certificate has expired')).length;
+  assert.equal(warnings(), 0);
+  await server.connect('old.example', { rejectUnauthorized: false });
+  assert.equal(warnings(), 1);
+  server.checkDates();
+  assert.equal(warnings(), 2);
+});
+
+test('certificates without a listener are warned of, once', async () => {
+  await using server = await TlsServer.start(new EchoHandler(), { ssls: {}, isServed: false });
+  assert.deepEqual(server.logged, []);
+  for (const name of ['a.example', 'x.example'])
+    server.change({ 1: ssl(name, a), 2: ssl('off.example', a, { status: 0 }) });
+  assert.match(server.logged.join('\n'), /^warn: there are ssls, but no listener for HTTPS: [^\n]+$/);
+});
+
+test('refused clients cannot fill the log', async () => {
+  await using server = await TlsServer.start(new EchoHandler(), { ssls: manyNames });
+  for (let i = 0; i < 5; i++) await assert.rejects(server.connect(`unknown-${i}.example`));
+  assert.equal(server.logged.filter((line) => line.includes('is refused')).length, 1);
 });
 
 test('certificate and key may be references to secrets', async () => {

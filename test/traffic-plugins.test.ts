@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
+import { text as readText } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { brotliCompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { startStage, type AiStage } from './support/ai-stage.ts';
@@ -9,7 +12,15 @@ let stage: AiStage;
 let routes = 0;
 
 before(async () => {
-  stage = await startStage({ config: { plugin_attr: { redirect: { https_port: 9444 } } } });
+  stage = await startStage({
+    config: {
+      apisix: {
+        node_listen: [{ ip: '127.0.0.1', port: 0, enable_http2: true }],
+        trusted_addresses: ['127.0.0.1'],
+      },
+      plugin_attr: { redirect: { https_port: 9444 } },
+    },
+  });
 });
 
 after(() => stage[Symbol.asyncDispose]());
@@ -93,6 +104,7 @@ describe('request-id', () => {
 
   test('a name that is no header is refused', async () => {
     assert.match(await putError({ 'request-id': { header_name: 'a b' } }), /header_name/);
+    assert.match(await putError({ 'request-id': { header_name: 'Content-Length' } }), /header_name/);
     assert.match(await putError({ 'request-id': { range_id: { char_set: 'äöüßÄÖ' } } }), /char_set/);
   });
 });
@@ -141,6 +153,7 @@ describe('redirect', () => {
     ['append_query_string without a query', { uri: '/other', append_query_string: true }, '/x', 302, '/other'],
     ['encode_uri', { uri: '/$arg_q', encode_uri: true }, '/x?q=a%20b%3f', 302, '/a%20b%3F'],
     ['regex_uri', { regex_uri: ['^/\\w+/a/(.*)/(.*)', '/$2-$1'] }, '/a/b/c', 302, '/c-b'],
+    ['a backslash of the path', { regex_uri: ['^/\\w+/(.*)', '/$1'] }, '/%5cevil.test', 302, '/%5Cevil.test'],
     ['http_to_https', { http_to_https: true }, '/x%20y?a=1', 301, 'https://127.0.0.1:9444/ROUTE/x%20y?a=1'],
   ] as const) {
     test(`${name} sends the client to ${location}`, async () => {
@@ -195,6 +208,8 @@ describe('proxy-rewrite', () => {
     ['regex_uri', { regex_uri: ['^/\\w+/(.*)/(.*)', '/$2/$1'] }, '/b/c?a=1', '/c/b?a=1'],
     ['the second pair of regex_uri', { regex_uri: ['^/no', '/no', '^/\\w+/(.*)', '/n/$1'] }, '/b', '/n/b'],
     ['a query made by regex_uri', { regex_uri: ['^/\\w+/(.*)', '/n?id=$1'] }, '/b?a=1', '/n?id=b&a=1'],
+    ['a regex_uri that takes the slash away', { regex_uri: ['^/\\w+/(.*)', '$1'] }, '/http:%2f%2fb', '/http:/b'],
+    ['a hash out of a variable', { uri: '/n?b=$arg_a' }, '/x?a=%23c', '/n?b=%23c&a=%23c'],
     ['a question mark of the path in regex_uri', { regex_uri: ['^/\\w+/(.*)', '/$1'] }, '/b%3fc', '/b%3Fc'],
     ['regex_uri beside uri', { uri: '/u', regex_uri: ['.*', '/r'] }, '/x', '/u'],
     ['nothing about the path', { method: 'POST' }, '/a/./b%2fc//d?x=%41', '/ROUTE/a/b/c/d?x=%41'],
@@ -217,6 +232,17 @@ describe('proxy-rewrite', () => {
     assert.equal(lastRequest()?.method, 'PUT');
     assert.equal(fieldOf(lastRequest(), 'host'), 'other.example:81');
     assert.equal(lastRequest()?.body.toString(), 'b');
+  });
+
+  test('a GET that becomes a HEAD has an empty answer, which ends', async () => {
+    const url = await forwardRoute({ 'proxy-rewrite': { method: 'HEAD' } });
+    await answering(
+      (_request, response) => response.setHeader('Content-Length', '5').end(),
+      async () => {
+        const { complete, headers } = await call(`${url}/x`, { method: 'GET' });
+        assert.deepEqual([complete, headers['content-length']], [true, '0']);
+      },
+    );
   });
 
   const headers = {
@@ -305,6 +331,30 @@ describe('response-rewrite', () => {
     assert.equal(line?.status, '201');
     // The tokens were counted all the same.
     assert.equal(line?.llm_total_tokens, '13');
+  });
+
+  for (const [name, headers, server] of [
+    ['set', { set: { Server: 'mine' } }, 'mine'],
+    ['removed', { remove: ['Server'] }, undefined],
+    ['left alone', { set: { 'X-A': 'b' } }, 'Weir/'],
+  ] as const) {
+    test(`the field Server can be ${name}`, async () => {
+      const answer = await callChat(await aiRoute({ 'response-rewrite': { headers } }));
+      assert.equal(answer.headers.server && String(answer.headers.server).replace(/[\d.]+$/, ''), server);
+    });
+  }
+
+  test('where an answer ends no configuration can say', async () => {
+    const url = await aiRoute({
+      'response-rewrite': {
+        headers: { set: { 'Content-Length': '3', 'Transfer-Encoding': 'x', Connection: 'y' }, add: ['Upgrade: z'] },
+      },
+    });
+    const { text, complete, headers } = await callChat(url);
+    assert.deepEqual([text, complete], [JSON.stringify(chatAnswer), true]);
+    const { 'content-length': length, 'transfer-encoding': coding, connection, upgrade } = headers;
+    assert.deepEqual([length, coding, upgrade], [String(text.length), undefined, undefined]);
+    assert.notEqual(connection, 'y');
   });
 
   for (const [name, vars, text] of [
@@ -404,6 +454,38 @@ describe('response-rewrite', () => {
       async () => {
         const answer = await callChat(url, { body: { ...chat, stream: true } });
         assert.deepEqual([answer.text, answer.headers['x-a']], [stream, 'b']);
+      },
+    );
+  });
+
+  test('a body in place of a stream waits for its end, so that the tokens are counted', async () => {
+    const url = await aiRoute({ 'response-rewrite': { body: 'new' } });
+    const usage = '{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}';
+    await answering(
+      (_request, response) => {
+        response.setHeader('Content-Type', 'text/event-stream').write('data: {"choices":[]}\n\n');
+        setTimeout(() => response.end(`data: {"choices":[],"usage":${usage}}\n\ndata: [DONE]\n\n`), 20);
+      },
+      async () => {
+        // It leaves as soon as it has its answer.
+        const { text, complete } = await callChat(url, { body: { ...chat, stream: true } });
+        assert.deepEqual([text, complete], ['new', true]);
+        const [line] = await stage.logged(url);
+        assert.deepEqual([line?.status, line?.llm_total_tokens], ['200', '7']);
+      },
+    );
+  });
+
+  test('a body takes the place of one that breaks off', async () => {
+    const url = await forwardRoute({ 'response-rewrite': { body: 'new' } });
+    await answering(
+      (_request, response) => {
+        response.setHeader('Content-Length', '100').write('old');
+        setImmediate(() => response.destroy());
+      },
+      async () => {
+        const { text, complete } = await call(`${url}/x`);
+        assert.deepEqual([text, complete], ['new', true]);
       },
     );
   });
@@ -542,6 +624,75 @@ describe('cors', () => {
     });
   }
 });
+
+describe('over HTTP/2', () => {
+  for (const [name, rewrite, text, length] of [
+    ['of a body that is replaced', { body: 'new' }, 'new', '3'],
+    ['of a body that is rewritten', { filters: [{ regex: 'hello', replace: 'bye' }] }, 'bye', '3'],
+    ['of a body that stays', {}, 'hello', '5'],
+  ] as const) {
+    test(`the header ${name} is changed by every plugin`, async () => {
+      const headers = {
+        set: { 'X-Set': 's', Server: 'mine', Connection: 'x' },
+        add: ['Set-Cookie: a', 'Set-Cookie: b'],
+      };
+      const url = await forwardRoute({
+        cors: { allow_origins: 'http://a.test,http://b.test' },
+        'request-id': { header_name: 'X-Trace-ID' },
+        'response-rewrite': { headers, status_code: 201, ...rewrite },
+      });
+      await answering(
+        (_request, response) => response.setHeader('Content-Length', '5').end('hello'),
+        async () => {
+          const answer = await callHttp2(`${url}/x`, { origin: 'http://b.test', 'x-trace-id': 'T-1' });
+          assert.equal(answer.text, text);
+          const names = [':status', 'x-set', 'server', 'set-cookie', 'connection', 'content-length'];
+          assert.deepEqual(
+            names.map((header) => answer.headers[header]),
+            [201, 's', 'mine', ['a', 'b'], undefined, length],
+          );
+          assert.deepEqual(
+            ['access-control-allow-origin', 'vary', 'x-trace-id'].map((header) => answer.headers[header]),
+            ['http://b.test', 'Origin', 'T-1'],
+          );
+        },
+      );
+    });
+  }
+
+  test('an error of the gateway, a redirect and a preflight have theirs as well', async () => {
+    const url = await forwardRoute({ cors: {}, 'ip-restriction': { blacklist: ['127.0.0.1'] } });
+    const [refused, preflight] = [await callHttp2(`${url}/x`), await callHttp2(`${url}/x`, { ':method': 'OPTIONS' })];
+    assert.deepEqual(
+      [refused, preflight].map(({ headers }) => [headers[':status'], headers['access-control-allow-origin']]),
+      [
+        [403, '*'],
+        [200, '*'],
+      ],
+    );
+    const redirected = await callHttp2(
+      await forwardRoute({ redirect: { http_to_https: true } }).then((at) => `${at}/x`),
+    );
+    assert.equal(redirected.headers[':status'], 301);
+    assert.match(String(redirected.headers['location']), /^https:\/\/127\.0\.0\.1:9444\/f\d+\/x$/);
+  });
+});
+
+/** One request on a connection of its own, without TLS. */
+async function callHttp2(
+  url: string,
+  headers: OutgoingHttpHeaders = {},
+): Promise<{ readonly headers: IncomingHttpHeaders; readonly text: string }> {
+  const { origin, pathname } = new URL(url);
+  const session = connect(origin);
+  try {
+    const stream = session.request({ ':path': pathname, ...headers });
+    const [answered] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+    return { headers: answered, text: await readText(stream) };
+  } finally {
+    session.destroy();
+  }
+}
 
 /** With a target that is sent as it is. */
 async function rawGet(origin: string, target: string): Promise<number> {

@@ -69,7 +69,7 @@ test('active checks of an upstream: an unhealthy node gets nothing, and the cont
     let item = { name: '', nodes: [] as { instance: string; status: string }[] };
     let latest = '';
     const look = setInterval(() => void show(owner).then((text) => (latest = text)), 30);
-    await eventually(() => latest.includes('"unhealthy"'), 8000, `the health of ${owner}`);
+    await eventually(() => latest.includes('"unhealthy"'), undefined, `the health of ${owner}`);
     clearInterval(look);
     item = JSON.parse(latest) as typeof item;
     assert.equal(item.name, `/apisix${owner}`);
@@ -85,4 +85,41 @@ test('active checks of an upstream: an unhealthy node gets nothing, and the cont
     false,
     'nobody tried the other one',
   );
+});
+
+test('passive checks of an upstream: answers to clients make a node unhealthy and healthy again', async () => {
+  let isSick = true;
+  await using one = await startProvider(({ target }, response) => {
+    response.writeHead(target === '/health' || !isSick ? 200 : 500).end('one');
+  });
+  await using other = await named('other');
+  const passive = { unhealthy: { http_failures: 2 }, healthy: { successes: 1 } };
+  const never = { interval: 1000 };
+  const checks = { active: { http_path: '/health', healthy: never, unhealthy: never }, passive };
+  await using gateway = await startGateway({ workers: 2 });
+  const nodes = [one, other].map(({ port }, at) => ({ host: '127.0.0.1', port, weight: 1, priority: -at }));
+  await put(gateway, '/upstreams/1', { nodes, checks });
+  await gateway.putRoute('1', { uri: '/*', upstream_id: '1' });
+  const statusOf = async (): Promise<string | undefined> => {
+    const response = await fetch(`${gateway.controlUrl}/v1/healthcheck/upstreams/1`);
+    const { nodes: found } = (await response.json()) as { nodes: { port: number; status: string }[] };
+    return found.find(({ port }) => port === one.port)?.status;
+  };
+  const ask = async (): Promise<string> => {
+    const { status, text } = await call(gateway.url, { method: 'GET', headers: { Connection: 'close' } });
+    return `${status} ${text}`;
+  };
+  const until = async (status: string): Promise<void> => {
+    const end = performance.now() + 5000;
+    while ((await statusOf()) !== status) assert.ok(performance.now() < end, `waited in vain for ${status}`);
+  };
+  // The first probe, which comes within a second, would be a success in between.
+  await eventually(() => one.requests.length > 0);
+  assert.deepEqual([await ask(), await ask()], ['500 one', '500 one']);
+  await until('unhealthy');
+  assert.deepEqual([await ask(), await ask(), await ask()], ['200 other', '200 other', '200 other']);
+  isSick = false;
+  await put(gateway, '/upstreams/1', { nodes: nodes.slice(0, 1), checks });
+  assert.equal(await ask(), '200 one', 'a lone node is asked, whatever its health');
+  await until('healthy');
 });

@@ -1,4 +1,4 @@
-import fastify from 'fastify';
+import fastify, { type FastifyReply } from 'fastify';
 import type { Log } from '../base/log.ts';
 
 /** An answer of the control API. */
@@ -41,17 +41,28 @@ export interface ControlServer {
 
 /** Makes the control API: what the running gateway knows about itself. It asks for no key and shows no credential. */
 export function createControlServer({ endpoints, log, serverHeader }: ControlServerOptions): ControlServer {
-  const app = fastify({ exposeHeadRoutes: false, forceCloseConnections: true });
-  app.addHook('onRequest', async (_request, reply) => {
+  const app = fastify({
+    forceCloseConnections: true,
+    frameworkErrors: (error, _request, reply) => refuse(reply, error.statusCode ?? 400, error.message),
+  });
+  // Nothing here takes a body, so whatever comes as one is read over.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => {
+    payload.resume();
+    done(null);
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    // One that is none would be refused.
+    request.raw.headers['content-type'] = 'application/octet-stream';
     reply.header('Server', serverHeader);
   });
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error_msg: 'not found' }));
+  app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'not found'));
   app.setErrorHandler((error, request, reply) => {
     const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;
     const message = error instanceof Error ? error.message : String(error);
-    if (status < 500) return reply.code(status).send({ error_msg: message });
+    if (status < 500) return refuse(reply, status, message);
     log.error('the control API failed', { method: request.method, path: request.url, error: message });
-    return reply.code(500).send({ error_msg: 'internal error of the gateway' });
+    return refuse(reply, 500, 'internal error of the gateway');
   });
   for (const { method, url, answer } of endpoints) {
     app.route<{ Params: Record<string, string> }>({
@@ -80,4 +91,8 @@ export function createControlServer({ endpoints, log, serverHeader }: ControlSer
     },
     close: () => app.close(),
   };
+}
+
+function refuse(reply: FastifyReply, status: number, message: string): void {
+  void reply.code(status).send({ error_msg: message });
 }

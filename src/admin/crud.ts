@@ -106,13 +106,21 @@ export function createCrud(
     if (ownId === undefined) throw new AdminRefusal(400, `missing ${title} id`);
     const id = idPrefix(request) + ownId;
     if (request.query.get('force') !== 'true' && store.get(kind, id) !== undefined) requireUnused(id);
-    // Before it: what would be left without it if the gateway ended in between is out of reach.
-    for (const child of children) {
-      const below = store.list(child.kind).filter((resource) => resource.id.startsWith(`${id}/`));
-      for (const resource of below) await store.delete(child.kind, resource.id);
-    }
+    // Before it: what would be left without it if the gateway ended in between is out of reach. And until there are none: one
+    // that is put in the meantime would belong to whoever gets the same id later.
+    while (await removeBelow(id));
     if (!(await store.delete(kind, id))) return keyNotFound;
     return { status: 200, body: { key: keyOf(kind, id), deleted: '1' } };
+  }
+
+  /** @returns Whether there was anything. */
+  async function removeBelow(id: string): Promise<boolean> {
+    let found = false;
+    for (const child of children) {
+      const below = store.list(child.kind).filter((resource) => resource.id.startsWith(`${id}/`));
+      for (const resource of below) found = (await store.delete(child.kind, resource.id)) || found;
+    }
+    return found;
   }
 
   /** The id that a path names, `undefined` when it names none. */
@@ -145,10 +153,10 @@ export function createCrud(
   function requireHarmony(id: string, conf: Conf): void {
     const { checkAmong } = definition;
     if (checkAmong === null) return;
-    const wrong = checkAmong(
-      conf,
-      store.list(kind).filter((resource) => resource.id !== id),
-    );
+    const { catalogue } = context;
+    const list = (other: string): readonly StoredResource[] =>
+      store.list(other).filter((resource) => other !== kind || resource.id !== id);
+    const wrong = checkAmong({ id, value: conf }, { catalogue, list });
     if (wrong !== null) throw new AdminRefusal(400, wrong);
   }
 

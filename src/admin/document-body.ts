@@ -1,6 +1,8 @@
-import type { FastifyInstance } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { DocumentError, parseDocumentText } from '../config/store/standalone-text.ts';
 import { AdminRefusal } from './admin-reply.ts';
+import { readText } from './request-body.ts';
 
 /** A whole configuration is larger than a single resource: 10,000 routes of AI plugins are some 10 MB. */
 const maxBodyBytes = 128 * 1024 * 1024;
@@ -8,9 +10,9 @@ const maxBodyBytes = 128 * 1024 * 1024;
 /** Makes a scope take bodies as text, whatever their Content-Type says. */
 export function addDocumentParser(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser('*', { parseAs: 'string', bodyLimit: maxBodyBytes }, (_request, body, done) => {
-    done(null, body);
-  });
+  scope.addContentTypeParser('*', (_request: FastifyRequest, payload: IncomingMessage) =>
+    readText(payload, maxBodyBytes),
+  );
 }
 
 /**

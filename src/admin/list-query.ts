@@ -14,7 +14,7 @@ interface ListPage {
 
 /**
  * Filters and pages a list: `name` and `uri` (regular expressions), `label` (a key that is present), `filter` (an
- * encoded query such as `service_id%3D1`), `page` together with `page_size`.
+ * encoded query such as `service_id%3D1`), `page` together with `page_size`. An argument without a value is none.
  *
  * @param resources - In order of creation.
  * @throws AdminRefusal 400 for an argument that makes no sense.
@@ -31,7 +31,7 @@ export function queryList(
     ...strings(value['uris']),
   ]);
   const label = query.get('label');
-  if (label !== null) list = list.filter(({ value }) => hasKey(value['labels'], label));
+  if (label !== null && label !== '') list = list.filter(({ value }) => hasKey(value['labels'], label));
   return { total: list.length, list: pageOf(list, query) };
 }
 
@@ -70,7 +70,7 @@ function filterByRegex(
   pattern: string | null,
   textsOf: (resource: StoredResource) => string[],
 ): readonly StoredResource[] {
-  if (pattern === null) return list;
+  if (pattern === null || pattern === '') return list;
   const matching = matchAny(argument, pattern, list.map(textsOf));
   return list.filter((_, index) => matching[index]);
 }

@@ -14,7 +14,7 @@ interface MetricsServerOptions {
 export interface MetricsServer {
   /** @throws Error of the system (`EADDRINUSE`, `EACCES`) when the address cannot be had. Port 0: any free one. */
   listen(host: string, port: number): Promise<{ readonly port: number }>;
-  /** Stops accepting and waits for running requests. */
+  /** Ends at once: an answer is made in one piece, so only clients that send or take nothing are cut off. */
   close(): Promise<void>;
   /** Serves them elsewhere from now on. */
   setPath(path: string): void;
@@ -51,7 +51,7 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
     async close() {
       const closed = Promise.withResolvers<void>();
       server.close(() => closed.resolve());
-      server.closeIdleConnections();
+      server.closeAllConnections();
       await closed.promise;
     },
     setPath(next) {

@@ -7,16 +7,11 @@ const maxBodyBytes = 1.5 * 1024 * 1024;
 /**
  * Reads a request body as JSON, whatever its Content-Type says: `curl -d` calls it a form.
  *
- * @param declaredLength - Value of Content-Length, if any.
  * @returns The parsed value, `undefined` for an empty body.
- * @throws AdminRefusal 400: too large, not UTF-8, not JSON, or of a shape that is not safe (see checkJsonShape).
+ * @throws AdminRefusal 400 as {@link readText}; and for what is not JSON, or of a shape that is not safe (see checkJsonShape).
  */
-export async function readJsonBody(payload: Readable, declaredLength: string | undefined): Promise<unknown> {
-  if (Number(declaredLength ?? 0) > maxBodyBytes) {
-    payload.resume();
-    throw tooLarge(Number(declaredLength));
-  }
-  const text = decode(await readBytes(payload));
+export async function readJsonBody(payload: Readable): Promise<unknown> {
+  const text = await readText(payload, maxBodyBytes);
   if (text === '') return undefined;
   const body = parse(text);
   const shape = checkJsonShape(body);
@@ -24,24 +19,29 @@ export async function readJsonBody(payload: Readable, declaredLength: string | u
   return body;
 }
 
-async function readBytes(payload: Readable): Promise<Buffer> {
+/**
+ * Reads a request body as text.
+ *
+ * @throws AdminRefusal 400: too large, cut off, not UTF-8.
+ */
+export async function readText(payload: Readable, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of payload) {
-    const bytes: Buffer = chunk;
-    size += bytes.length;
-    // The rest is read and dropped: only a client that could send everything reads the answer.
-    if (size <= maxBodyBytes) chunks.push(bytes);
-    else chunks.length = 0;
+  try {
+    for await (const chunk of payload) {
+      const bytes: Buffer = chunk;
+      size += bytes.length;
+      // The rest is read and dropped: only a client that could send everything reads the answer.
+      if (size <= maxBytes) chunks.push(bytes);
+      else chunks.length = 0;
+    }
+  } catch {
+    throw new AdminRefusal(400, 'invalid request body: it ends too early');
   }
-  if (size > maxBodyBytes) throw tooLarge(size);
-  return Buffer.concat(chunks);
-}
-
-function tooLarge(size: number): AdminRefusal {
-  return new AdminRefusal(
+  if (size <= maxBytes) return decode(Buffer.concat(chunks));
+  throw new AdminRefusal(
     400,
-    `invalid request body: request size ${size} is greater than the maximum size ${maxBodyBytes} allowed`,
+    `invalid request body: request size ${size} is greater than the maximum size ${maxBytes} allowed`,
   );
 }
 

@@ -11,6 +11,7 @@ import { type AdminKey, createAuthorizer } from './authorize.ts';
 import { registerConfigsValidate } from './configs-validate.ts';
 import { createCrud } from './crud.ts';
 import { readJsonBody } from './request-body.ts';
+import { createRequestOrder } from './request-order.ts';
 import { createPluginsEndpoint, createSchemaEndpoint } from './schema-endpoints.ts';
 import { registerStandaloneConfigs } from './standalone-configs.ts';
 
@@ -42,7 +43,7 @@ export interface AdminServerOptions extends AdminSettings {
 export interface AdminServer {
   /** @throws Error of the system (`EADDRINUSE`, `EACCES`) when the address cannot be had. Port 0: any free one. */
   listen(host: string, port: number): Promise<{ address: string; port: number }>;
-  /** Stops accepting and waits for running requests. */
+  /** Stops accepting and waits for running requests, 2 s at most: a client that never ends its request is cut off. */
   close(): Promise<void>;
   /** Takes new settings for the next request on; those not named stay. @throws TypeError for a bad allowAdmin entry. */
   reconfigure(settings: Partial<AdminSettings>): void;
@@ -51,6 +52,11 @@ export interface AdminServer {
 type Endpoint = (request: AdminRequest) => AdminReply | Promise<AdminReply>;
 
 const prefix = '/apisix/admin';
+const prefixSegments = 2;
+
+/** For a request to come, whole: what Node allows when Fastify does not turn it off. */
+const requestTimeoutMs = 300_000;
+const closeTimeoutMs = 2000;
 const methods = ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'];
 
 /** Makes the Admin API: `/apisix/admin/...` over the store, in the words and shapes of APISIX 3. */
@@ -62,15 +68,17 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
 
   const app = fastify({
     exposeHeadRoutes: false,
+    requestTimeout: requestTimeoutMs,
     frameworkErrors: (error, _request, reply) =>
       send(reply, new AdminRefusal(error.statusCode ?? 400, error.message).toReply()),
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (request: FastifyRequest, payload: IncomingMessage) =>
-    readJsonBody(payload, request.headers['content-length']),
-  );
+  app.addContentTypeParser('*', (_request: FastifyRequest, payload: IncomingMessage) => readJsonBody(payload));
+
+  const inOrder = createRequestOrder();
 
   app.addHook('onRequest', async (request, reply) => {
+    await inOrder(request.raw.socket, reply.raw);
     // Some clients send none, a broken one, or `application/x-www-form-urlencoded` (curl): the body is JSON anyway.
     request.raw.headers['content-type'] = 'application/json';
     reply.header('Server', options.serverHeader);
@@ -131,7 +139,11 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
       if (bound === null || typeof bound === 'string') throw new Error(`the Admin API has no port on ${host}`);
       return { address: bound.address, port: bound.port };
     },
-    close: () => app.close(),
+    async close() {
+      const timer = setTimeout(() => app.server.closeAllConnections(), closeTimeoutMs);
+      await app.close();
+      clearTimeout(timer);
+    },
     reconfigure(changes) {
       const next = { ...settings, ...changes };
       gate = createGate(next);
@@ -205,8 +217,9 @@ function send(reply: FastifyReply, { status, body, text = '' }: AdminReply): Fas
   return reply.send(body === undefined ? text : `${JSON.stringify(body)}\n`);
 }
 
+/** Without what a client that takes the gateway for a proxy writes in front: `http://host`. */
 function pathOf(request: FastifyRequest): string {
-  return request.raw.url?.split('?', 1)[0] ?? '';
+  return request.raw.url?.split('?', 1)[0]?.replace(/^https?:\/\/[^/]*/i, '') ?? '';
 }
 
 function queryOf(request: FastifyRequest): URLSearchParams {
@@ -218,9 +231,9 @@ function queryOf(request: FastifyRequest): URLSearchParams {
 /** The decoded segments after the prefix. Decoded one by one, so that an encoded slash stays part of its segment. */
 function segmentsOf(request: FastifyRequest): string[] {
   const segments = pathOf(request)
-    .slice(prefix.length)
     .split('/')
     .filter((segment) => segment !== '')
+    .slice(prefixSegments)
     .map(decodeURIComponent);
   if (segments.some((segment) => segment === '.' || segment === '..')) throw new AdminRefusal(400, 'invalid path');
   return segments;

@@ -221,14 +221,11 @@ export class WeirError extends Error {
   readonly shape: ErrorShape;
   readonly details: readonly (string | number)[];
 
-  /** @param details - Fill the `{}` of the table's message in order. Never put a credential here. */
+  /** @param details - Fill the `{}` of the table's message in order; the last one may be left out. Never put a credential here. */
   constructor(code: ErrorCode, details: readonly (string | number)[] = [], options?: ErrorOptions) {
     const row = errorTable[code];
     let next = 0;
-    super(
-      row.message.replaceAll('{}', () => String(details[next++] ?? '')),
-      options,
-    );
+    super(row.message.replaceAll('{}', () => String(details[next++] ?? '')).replace(/: $/, ''), options);
     this.name = 'WeirError';
     this.code = code;
     this.status = row.status;

@@ -1,4 +1,5 @@
 import type { Infer, JsonSchema } from '../schema/infer.ts';
+import { checkCredentialKeys } from './credential-keys.ts';
 import { descriptionSchema, idSchema, labelsSchema, pluginsSchema, timestampSchema } from './resource-fields.ts';
 import { defineResource } from './resource.ts';
 
@@ -30,4 +31,5 @@ export const consumer = defineResource({
   filterFields: ['group_id'],
   unsupportedMethods: ['POST', 'PATCH'],
   references: [{ field: 'group_id', kind: 'consumer_groups', name: 'consumer group' }],
+  checkAmong: checkCredentialKeys,
 });

@@ -1,4 +1,5 @@
 import type { JsonSchema } from '../schema/infer.ts';
+import { checkCredentialKeys } from './credential-keys.ts';
 import { commonFields, pluginsSchema } from './resource-fields.ts';
 import { defineResource } from './resource.ts';
 
@@ -23,4 +24,5 @@ export const credential = defineResource({
     const other = Object.keys(plugins as object).find((name) => catalogue.get(name)?.consumer === null);
     return other === undefined ? null : `only supports auth type plugins in consumer credential, got ${other}`;
   },
+  checkAmong: checkCredentialKeys,
 });

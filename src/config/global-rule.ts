@@ -16,8 +16,8 @@ export const globalRule = defineResource({
   title: 'global rule',
   schema: globalRuleSchema,
   unsupportedMethods: ['POST'],
-  checkAmong({ plugins = {} }, others) {
-    for (const { id, value } of others) {
+  checkAmong({ value: { plugins = {} } }, { list }) {
+    for (const { id, value } of list('global_rules')) {
       const { plugins: taken = {} } = value;
       const twice = Object.keys(plugins as object).find((name) => Object.hasOwn(taken as object, name));
       if (twice !== undefined) return `plugin '${twice}' already exists in global rule with id '${id}'`;

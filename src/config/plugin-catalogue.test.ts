@@ -15,7 +15,18 @@ const plugins: Readonly<Record<string, Pick<PluginSpec, 'consumer'>>> = {
 const catalogue: PluginCatalogue = {
   get: (name) =>
     Object.hasOwn(plugins, name)
-      ? { name, priority: 1, version: 1, summary: '', schema, check, metadata: null, consumer: null, ...plugins[name] }
+      ? {
+          name,
+          priority: 1,
+          version: 1,
+          summary: '',
+          schema,
+          check,
+          metadata: null,
+          consumer: null,
+          credentialKey: null,
+          ...plugins[name],
+        }
       : undefined,
   names: () => Object.keys(plugins),
 };
@@ -30,12 +41,8 @@ describe('checkPlugins', () => {
     ['names an unknown plugin', { xyz: {} }, 'unknown plugin [xyz]'],
     ['names an unknown plugin even when disabled', { xyz: { _meta: { disable: true } } }, 'unknown plugin [xyz]'],
     ['does not take a method of Object for a plugin', { toString: {} }, 'unknown plugin [toString]'],
-    ['repeats a scalar configuration', { limit: 'blah' }, 'invalid plugin conf "blah" for plugin [limit]'],
-    [
-      'repeats only the beginning of what could be a key',
-      { limit: 'Bearer sk-0123456789' },
-      'invalid plugin conf "Bearer sk-01234... for plugin [limit]',
-    ],
+    ['repeats a scalar configuration', { limit: 5 }, 'invalid plugin conf 5 for plugin [limit]'],
+    ['repeats no text, which could be a key', { limit: 'sk-01' }, 'invalid plugin conf "***" for plugin [limit]'],
     ['refuses null', { limit: null }, 'invalid plugin conf null for plugin [limit]'],
     ['refuses an array', { limit: [1] }, `${failed}wrong type: expected object, got table`],
     ['wraps what the plugin says', { limit: {} }, `${failed}property "count" is required`],

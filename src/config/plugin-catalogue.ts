@@ -28,6 +28,8 @@ export interface PluginSpec {
   check(conf: unknown): string | null;
   /** By what a consumer or credential is recognized; null: the plugin authenticates nobody. */
   readonly consumer: PluginConfiguration | null;
+  /** Of a plugin that authenticates: the field of {@link consumer} that tells credentials apart; else null. */
+  readonly credentialKey: string | null;
   /** What the resource `plugin_metadata` may say to it; null: nothing. */
   readonly metadata: PluginConfiguration | null;
 }
@@ -38,9 +40,6 @@ export interface PluginCatalogue {
   /** By descending priority. */
   names(): readonly string[];
 }
-
-/** How much of a plugin configuration of the wrong type an error repeats. It could be a misplaced credential. */
-const maxShownLength = 16;
 
 /**
  * Checks the `plugins` object of a resource. A plugin with `_meta.disable: true` may have any configuration.
@@ -57,7 +56,7 @@ function findWrongPlugin(plugins: unknown, catalogue: PluginCatalogue, role: Plu
   if (!isObject(plugins)) return 'invalid configuration: "plugins" must be an object';
   for (const [name, conf] of Object.entries(plugins)) {
     // To APISIX (Lua) an array is a table like an object; the plugin's schema tells them apart.
-    if (typeof conf !== 'object' || conf === null) return `invalid plugin conf ${shortened(conf)} for plugin [${name}]`;
+    if (typeof conf !== 'object' || conf === null) return `invalid plugin conf ${shown(conf)} for plugin [${name}]`;
     const plugin = catalogue.get(name);
     if (plugin === undefined) return `unknown plugin [${name}]`;
     if (pluginMetaOf(conf).disable === true) continue;
@@ -74,9 +73,9 @@ export function encryptedFields(plugin: PluginSpec | undefined, role: PluginRole
   return Array.isArray(fields) ? fields.filter((field) => typeof field === 'string') : [];
 }
 
-function shortened(scalar: unknown): string {
-  const text = JSON.stringify(scalar) ?? String(scalar);
-  return text.length <= maxShownLength ? text : `${text.slice(0, maxShownLength)}...`;
+/** A text could be a misplaced credential: `key-auth: <the key>`. */
+function shown(scalar: unknown): string {
+  return typeof scalar === 'string' ? '"***"' : JSON.stringify(scalar);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

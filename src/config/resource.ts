@@ -24,10 +24,17 @@ interface Reference {
   readonly name: string;
 }
 
-/** A resource that is stored already. */
-interface Sibling {
+/** A resource that is stored, or about to be. */
+export interface Sibling {
   readonly id: string;
   readonly value: Conf;
+}
+
+/** What a resource that is about to be stored is checked among. */
+export interface Siblings {
+  readonly catalogue: PluginCatalogue;
+  /** What is stored of a kind, without the resource itself. */
+  readonly list: (kind: string) => readonly Sibling[];
 }
 
 /** A kind of configuration object: one file each, all of them in resources.ts. */
@@ -58,8 +65,8 @@ export interface ResourceDefinition {
   checkSchema(conf: unknown): string | null;
   /** Checks everything: `null`, or the `error_msg` of the Admin API. */
   check(conf: unknown, context: ResourceContext): string | null;
-  /** Checks that it goes together with the others of its kind: `null`, or the `error_msg` of the Admin API. Null: always. */
-  readonly checkAmong: ((conf: Conf, others: readonly Sibling[]) => string | null) | null;
+  /** Checks that it goes together with what is stored: `null`, or the `error_msg` of the Admin API. Null: always. */
+  readonly checkAmong: ((own: Sibling, siblings: Siblings) => string | null) | null;
 }
 
 /** A kind whose values have a type. */
@@ -94,7 +101,7 @@ interface ResourceOptions<S extends JsonSchema> {
   /** What schema, references and plugins cannot say. Sees a configuration that passed those. */
   readonly checkRules?: (conf: Conf, context: ResourceContext) => string | null;
   /** See {@link ResourceDefinition.checkAmong}. */
-  readonly checkAmong?: (conf: Conf, others: readonly Sibling[]) => string | null;
+  readonly checkAmong?: (own: Sibling, siblings: Siblings) => string | null;
 }
 
 /**

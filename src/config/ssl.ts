@@ -4,6 +4,7 @@ import { commonFields, pemSchema } from './resource-fields.ts';
 import { defineResource } from './resource.ts';
 import { BoundedPattern } from '../router/bounded-pattern.ts';
 import { checkSecretReferences } from './secret-reference.ts';
+import type { StoredResource } from './store/store.ts';
 
 const serverName = { type: 'string', pattern: '^\\*?[0-9a-zA-Z-._]+$' } as const satisfies JsonSchema;
 
@@ -78,6 +79,12 @@ export const ssl = defineResource({
     return wrong === null ? null : `invalid configuration: ${wrong}`;
   },
 });
+
+/** What upstreams are shown of a resource `ssls`; null: there is none, or it is not of the type `client`. */
+export function clientKeyPairOf(resource: StoredResource | undefined): { cert: string; key: string } | null {
+  const { type, cert, key } = (resource?.value ?? {}) as Partial<Ssl>;
+  return type !== 'client' || cert === undefined || key === undefined ? null : { cert, key };
+}
 
 function checkPairs({ cert = '', key = '', certs = [], keys = [], client }: Partial<Ssl>): string | null {
   if (certs.length !== keys.length) return 'mismatched number of certs and keys';

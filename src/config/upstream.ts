@@ -1,7 +1,7 @@
 import type { Infer, JsonSchema } from '../schema/infer.ts';
 import { hashKeyPatterns } from '../upstream/balancer/hash-key-pattern.ts';
 import { type Checks, checkProbeRequest, checksSchema } from '../upstream/health/check-schema.ts';
-import { checkKeyPair } from './key-pair.ts';
+import { checkPlainKeyPair } from './key-pair.ts';
 import { commonFields, hostSchema, idSchema, pemSchema, timeoutSchema } from './resource-fields.ts';
 import { defineResource } from './resource.ts';
 
@@ -187,7 +187,7 @@ function checkHost({ pass_host: passHost, upstream_host: host }: Partial<Upstrea
 
 function checkTls(tls: Upstream['tls']): string | null {
   if (tls?.client_cert === undefined || tls.client_key === undefined) return null;
-  const wrong = checkKeyPair({ cert: tls.client_cert, key: tls.client_key });
+  const wrong = checkPlainKeyPair({ cert: tls.client_cert, key: tls.client_key });
   return wrong === null ? null : `property "tls" validation failed: ${wrong}`;
 }
 

@@ -1,5 +1,4 @@
 import { longestTimerMs } from '../base/longest-timer.ts';
-import { checkKeyPair } from '../config/key-pair.ts';
 import { checkUpstream, upstreamSchema, type Upstream } from '../config/upstream.ts';
 import type { RequestContext } from '../pipeline/context.ts';
 import type { PluginEnv } from '../pipeline/define-plugin.ts';
@@ -7,10 +6,11 @@ import type { Target } from '../pipeline/target.ts';
 import { createValidator } from '../schema/validator.ts';
 import type { ImmediateBalancer } from '../upstream/balancer/balancer.ts';
 import { createBalancer } from '../upstream/balancer/create-balancer.ts';
-import { toClientCertificate, type ClientCertificate } from '../upstream/client-certificate.ts';
+import type { ClientCertificate } from '../upstream/client-certificate.ts';
 import type { PoolUse } from '../upstream/connection.ts';
 import type { TargetHealth } from '../upstream/health/target-health.ts';
 import { hostPort } from '../upstream/origin.ts';
+import { clientCertificateOf, type FindClientCertificate } from './client-certificate.ts';
 import { HttpTarget } from './http-target.ts';
 import { createNodePools, type PoolByName } from './node-pools.ts';
 import { defaultPorts, listNodes, type UpstreamNode } from './nodes.ts';
@@ -28,8 +28,8 @@ export interface UpstreamOptions {
   readonly timeout?: Upstream['timeout'];
   /** `enable_websocket` of the route or its service. */
   readonly allowsWebSocket: boolean;
-  /** What `tls.client_cert_id` names; null: there is no such thing. */
-  readonly findClientCertificate?: (id: string) => { readonly cert: string; readonly key: string } | null;
+  /** Default: there are no certificates. */
+  readonly findClientCertificate?: FindClientCertificate;
   readonly env: Pick<PluginEnv, 'pools' | 'health' | 'shared' | 'log'>;
 }
 
@@ -61,6 +61,20 @@ export interface CompiledUpstream {
   readonly allowsWebSocket: boolean;
 }
 
+/** What does not depend on the route. */
+interface UpstreamPlan {
+  readonly conf: Upstream;
+  readonly scheme: CompiledUpstream['scheme'];
+  readonly nodes: readonly UpstreamNode[];
+  readonly balancer: ImmediateBalancer;
+}
+
+/**
+ * By memory, then by configuration: thousands of routes may share an upstream, and a hash ring for each of them would stop
+ * the worker for seconds whenever it is changed.
+ */
+const plans = new WeakMap<UpstreamOptions['env']['shared'], WeakMap<object, UpstreamPlan>>();
+
 const validator = createValidator(upstreamSchema);
 const defaultTimeout = { connect: 60, send: 60, read: 60 };
 const defaultPool = { size: 320, idle_timeout: 60, requests: 1000 };
@@ -72,15 +86,12 @@ const defaultPool = { size: 320, idle_timeout: 60, requests: 1000 };
  * @throws Error when it is invalid, or refers to a certificate that is not there; the message names the field.
  */
 export function compileUpstream(given: unknown, options: UpstreamOptions): UpstreamRoute {
-  const wrong = validator.check(given) ?? checkUpstream(given as Readonly<Record<string, unknown>>);
-  if (wrong !== null) throw new Error(`upstream: ${wrong}`);
-  const conf = validator.withDefaults(given) as Upstream;
-  const scheme = conf.scheme === 'https' ? 'https' : 'http';
-  const nodes = listNodes(conf, scheme);
+  const { conf, scheme, nodes, balancer } = planOf(given, options);
+  const clientCertificate = clientCertificateOf(conf, options.findClientCertificate ?? (() => null));
   const upstream: CompiledUpstream = {
     scheme,
-    nodes: nodes.map((node) => compileNode(node, conf, options)),
-    balancer: createNodeBalancer(nodes, conf, options),
+    nodes: nodes.map((node) => compileNode(node, { conf, clientCertificate }, options)),
+    balancer,
     maxRetries: conf.retries ?? Math.max(0, nodes.length - 1),
     retryWithinMs: (conf.retry_timeout ?? 0) === 0 ? Infinity : (conf.retry_timeout ?? 0) * 1000,
     allowsWebSocket: options.allowsWebSocket,
@@ -88,21 +99,41 @@ export function compileUpstream(given: unknown, options: UpstreamOptions): Upstr
   return { chooseTarget: () => new HttpTarget(upstream) };
 }
 
-function createNodeBalancer(
-  nodes: readonly UpstreamNode[],
-  conf: Upstream,
-  options: UpstreamOptions,
-): ImmediateBalancer {
-  const { shared, log } = options.env;
-  const { type, hash_on, key } = conf;
-  return createBalancer(
-    nodes,
-    { algorithm: type, hash_on, ...(key !== undefined && { key }) },
-    { name: `${options.owner} upstream`, cells: shared.cells, log },
-  );
+function planOf(given: unknown, options: UpstreamOptions): UpstreamPlan {
+  const { shared } = options.env;
+  let known = plans.get(shared);
+  if (known === undefined) {
+    known = new WeakMap();
+    plans.set(shared, known);
+  }
+  let plan = known.get(given as object);
+  if (plan === undefined) {
+    plan = createPlan(given, options);
+    known.set(given as object, plan);
+  }
+  return plan;
 }
 
-function compileNode(node: UpstreamNode, conf: Upstream, options: UpstreamOptions): ForwardNode {
+function createPlan(given: unknown, { owner, env: { shared, log } }: UpstreamOptions): UpstreamPlan {
+  const wrong = validator.check(given) ?? checkUpstream(given as Readonly<Record<string, unknown>>);
+  if (wrong !== null) throw new Error(`upstream: ${wrong}`);
+  const conf = validator.withDefaults(given) as Upstream;
+  const scheme = conf.scheme === 'https' ? 'https' : 'http';
+  const nodes = listNodes(conf, scheme);
+  const { type, hash_on, key } = conf;
+  const balancer = createBalancer(
+    nodes,
+    { algorithm: type, hash_on, ...(key !== undefined && { key }) },
+    { name: `${owner} upstream`, cells: shared.cells, running: shared.running, log },
+  );
+  return { conf, scheme, nodes, balancer };
+}
+
+function compileNode(
+  node: UpstreamNode,
+  { conf, clientCertificate }: { readonly conf: Upstream; readonly clientCertificate: ClientCertificate | null },
+  options: UpstreamOptions,
+): ForwardNode {
   const { origin, name } = node;
   const { env, owner } = options;
   const { connect, send, read } = options.timeout ?? conf.timeout ?? defaultTimeout;
@@ -110,7 +141,6 @@ function compileNode(node: UpstreamNode, conf: Upstream, options: UpstreamOption
   const health = env.health.of(owner, name, conf.checks);
   const ownHost =
     origin.port === defaultPorts[origin.scheme] ? bracketed(origin.host) : hostPort(origin.host, origin.port);
-  const clientCertificate = clientCertificateOf(conf, options);
   return {
     name,
     address: hostPort(origin.host, origin.port),
@@ -138,22 +168,6 @@ function compileNode(node: UpstreamNode, conf: Upstream, options: UpstreamOption
 function hostHeaderOf({ pass_host, upstream_host }: Upstream, ownHost: string): string | null {
   if (pass_host === 'node') return ownHost;
   return pass_host === 'rewrite' ? (upstream_host ?? ownHost) : null;
-}
-
-function clientCertificateOf({ tls }: Upstream, { findClientCertificate }: UpstreamOptions): ClientCertificate | null {
-  if (tls === undefined) return null;
-  const { client_cert: cert, client_key: key, client_cert_id: id } = tls;
-  const pair =
-    cert !== undefined && key !== undefined
-      ? { cert, key }
-      : id === undefined
-        ? null
-        : findClientCertificate?.(String(id));
-  if (pair === null) return null;
-  if (pair === undefined) throw new Error(`upstream: tls.client_cert_id: there is no client certificate "${id}"`);
-  const wrong = checkKeyPair(pair);
-  if (wrong !== null) throw new Error(`upstream: tls: ${wrong}`);
-  return toClientCertificate(pair);
 }
 
 function toMilliseconds(seconds: number): number {

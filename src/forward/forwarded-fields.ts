@@ -35,30 +35,26 @@ const ownResponseFields: ReadonlySet<string> = new Set([...hopByHopNames, 'conte
  *
  * - `X-Real-IP`: the client's address.
  * - `X-Forwarded-For`: what came, and the client's address behind it.
- * - `X-Forwarded-Proto`, `-Host`, `-Port`: how the client reached the gateway. Its own are dropped: anybody could send
- *   them. What a plugin has set stays.
+ * - `X-Forwarded-Proto`, `-Host`, `-Port`: how the client reached the gateway, unless a plugin has set them, or a trusted
+ *   proxy in front.
  *
  * @returns Field lines; to be written as latin1.
  */
 export function requestFieldLines(ctx: RequestContext, { host, framing, upgrades }: RequestFieldsOptions): string {
-  const sent = ctx.exchange.head.fields;
-  const { flat } = ctx.fields;
-  const listed = listedNames(sent.getCombined('connection'));
+  const { fields } = ctx;
+  const { flat } = fields;
   let lines = `host: ${host}\r\n`;
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i] ?? '';
-    const value = flat[i + 1] ?? '';
-    // A client must not be able to strip what a plugin has set, such as the name of a consumer.
-    const isListed = listed.length > 0 && listed.includes(name) && sent.get(name) === value;
-    if (!isListed && isForwarded(name, none, ownRequestFields)) lines += `${name}: ${value}\r\n`;
+    if (isForwarded(name, none, ownRequestFields)) lines += `${name}: ${flat[i + 1] ?? ''}\r\n`;
   }
   const forwardedFor = ctx.header('x-forwarded-for');
   const { remoteAddress } = ctx;
   lines += `x-real-ip: ${remoteAddress}\r\n`;
   lines += `x-forwarded-for: ${forwardedFor === undefined ? remoteAddress : `${forwardedFor}, ${remoteAddress}`}\r\n`;
-  lines += `x-forwarded-proto: ${setByPlugin(ctx, 'x-forwarded-proto') ?? ctx.scheme}\r\n`;
-  lines += `x-forwarded-host: ${setByPlugin(ctx, 'x-forwarded-host') ?? ctx.host}\r\n`;
-  lines += `x-forwarded-port: ${setByPlugin(ctx, 'x-forwarded-port') ?? ctx.serverPort}\r\n`;
+  lines += `x-forwarded-proto: ${fields.get('x-forwarded-proto') ?? ctx.scheme}\r\n`;
+  lines += `x-forwarded-host: ${fields.get('x-forwarded-host') ?? ctx.host}\r\n`;
+  lines += `x-forwarded-port: ${fields.get('x-forwarded-port') ?? ctx.serverPort}\r\n`;
   if (upgrades) lines += 'upgrade: websocket\r\nconnection: upgrade\r\n';
   if (framing === 'chunked') lines += 'transfer-encoding: chunked\r\n';
   else if (framing !== 'none') lines += `content-length: ${framing}\r\n`;
@@ -86,10 +82,3 @@ export function asksForWebSocket({ exchange: { head } }: RequestContext): boolea
 }
 
 const none: readonly string[] = [];
-
-function setByPlugin(ctx: RequestContext, name: string): string | undefined {
-  const { head } = ctx.exchange;
-  if (ctx.fields === head.fields) return undefined;
-  const value = ctx.fields.get(name);
-  return value === head.fields.get(name) ? undefined : value;
-}

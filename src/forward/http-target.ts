@@ -9,7 +9,7 @@ import { passiveResult } from '../upstream/health/passive-outcome.ts';
 import { ClientBody } from './client-body.ts';
 import type { CompiledUpstream, ForwardNode } from './compile-upstream.ts';
 import { asksForWebSocket, requestFieldLines, responseFields, type RequestFraming } from './forwarded-fields.ts';
-import { mayRetry } from './retry-rules.ts';
+import { isRepeatable, mayRetry } from './retry-rules.ts';
 
 /** A body of known size up to this is collected: it can be sent again, and on a kept connection. Larger ones stream. */
 const maxCollectedBytes = 64 * 1024;
@@ -84,12 +84,12 @@ export class HttpTarget implements Target {
       this.#retries++;
       return null;
     }
-    return refusal(ctx, error);
+    // Where in the network behind the gateway it happened is for the log, not for everybody.
+    return refusal(ctx, error.blame === 'upstream' ? new WeirError(error.code) : error);
   }
 
   finish(ctx: RequestContext): void {
-    const last = ctx.attempts.at(-1);
-    if (last !== undefined) this.#endTurn(ctx.errorCode, last);
+    this.#endTurn(ctx.errorCode, ctx.attempts.at(-1) ?? { status: 0, address: '' });
   }
 
   #address(ctx: RequestContext, body: Body): OutgoingRequest | WeirError {
@@ -114,6 +114,7 @@ export class HttpTarget implements Target {
         body: body instanceof ClientBody ? nothing : body,
         ...(source !== null && { source }),
         upgrades,
+        isRepeatable: isRepeatable(method),
       },
       scheme,
       host,

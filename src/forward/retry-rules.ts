@@ -21,6 +21,11 @@ const withoutAnswer: ReadonlySet<ErrorCode> = new Set([
  */
 const nonIdempotent: ReadonlySet<string> = new Set(['POST', 'LOCK', 'PATCH']);
 
+/** Whether a request may be sent again that an upstream may have had already. */
+export function isRepeatable(method: string): boolean {
+  return !nonIdempotent.has(method);
+}
+
 /**
  * Whether a request may be sent to another node after this failure: nginx's `proxy_next_upstream error timeout`.
  *
@@ -28,5 +33,5 @@ const nonIdempotent: ReadonlySet<string> = new Set(['POST', 'LOCK', 'PATCH']);
  */
 export function mayRetry(code: ErrorCode, status: number, method: string): boolean {
   if (beforeSending.has(code)) return true;
-  return status === 0 && withoutAnswer.has(code) && !nonIdempotent.has(method);
+  return status === 0 && withoutAnswer.has(code) && isRepeatable(method);
 }

@@ -36,7 +36,7 @@ export class AnswerHead {
     return undefined;
   }
 
-  /** Sends this in place of the body, whatever that is. */
+  /** Sends this in place of the body, whatever that is, when that has ended: who has got it may leave. */
   replaceBody(body: Buffer): void {
     this.#replacement = body;
     this.#rewrites = [];
@@ -52,7 +52,7 @@ export class AnswerHead {
 /** Looks at an answer before anything of it is sent. Must not throw. */
 export type AnswerFilter = (head: AnswerHead) => void;
 
-/** A body that waits for its end, to be rewritten. */
+/** A body that waits for its end, to be rewritten or replaced. */
 export class HeldBody {
   readonly head: AnswerHead;
   /** Of the body as it was announced; undefined: not known. */
@@ -71,6 +71,7 @@ export class HeldBody {
 
   /** @param bytes - Copied. */
   add(bytes: Buffer): void {
+    if (this.head.replacement !== null) return;
     this.#bytes += bytes.length;
     this.#pieces.push(Buffer.from(bytes));
     // As a list of views a body in pieces of one byte would take a hundred times its size.
@@ -82,6 +83,7 @@ export class HeldBody {
   }
 
   rewritten(last: Buffer): Buffer {
+    if (this.head.replacement !== null) return this.head.replacement;
     let body = this.whole(last);
     for (const rewrite of this.head.rewrites) body = rewrite(body, this.head) ?? body;
     return body;

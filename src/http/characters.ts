@@ -48,3 +48,17 @@ export const LF = 0x0a;
 export const SP = 0x20;
 export const HTAB = 0x09;
 export const COLON = 0x3a;
+
+/** A field value without the spaces and tabs around it, which are no part of it (RFC 9110, section 5.5). */
+export function withoutOuterSpaces(value: string): string {
+  // Not by a regular expression: its time would be the square of the spaces inside the value.
+  let start = 0;
+  let end = value.length;
+  while (start < end && isSpace(value.charCodeAt(start))) start++;
+  while (end > start && isSpace(value.charCodeAt(end - 1))) end--;
+  return value.substring(start, end);
+}
+
+function isSpace(byte: number): boolean {
+  return byte === SP || byte === HTAB;
+}

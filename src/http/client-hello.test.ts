@@ -54,6 +54,10 @@ const refusedRows: readonly (readonly [what: string, bytes: Buffer])[] = [
     Buffer.concat([toRecord(Buffer.from([1, 0, 1])), Buffer.from([23, 3, 3, 0, 1])]),
   ],
   ['a hello that is too short for its fields', toRecord(Buffer.from([1, 0, 0, 3, 3, 3, 0]))],
+  [
+    'a hello in more records than any client makes',
+    Buffer.concat(Array.from(Buffer.from([1, 0, 1, 0, ...Buffer.alloc(100)]), (byte) => toRecord(Buffer.from([byte])))),
+  ],
   ['SSL 2', Buffer.from([0x80, 0x2e, 1, 3, 1])],
 ];
 

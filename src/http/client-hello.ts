@@ -9,6 +9,8 @@ export type FirstBytes =
 
 /** More than any client sends, also with post-quantum key shares (under 2 KiB) and a session ticket. */
 const maxHelloBytes = 32 * 1024;
+/** Clients make one record of it, or a few. In records of one byte each, every read would take 10 ms. */
+const maxRecords = 64;
 
 const recordHeaderBytes = 5;
 const handshakeHeaderBytes = 4;
@@ -56,7 +58,8 @@ function joinRecords(bytes: Buffer): Buffer | null {
   let at = 0;
   while (at + recordHeaderBytes <= bytes.length) {
     const length = bytes.readUInt16BE(at + 3);
-    if (bytes[at] !== handshakeRecord || bytes[at + 1] !== 3 || length === 0) return null;
+    const isRefused = bytes[at] !== handshakeRecord || bytes[at + 1] !== 3 || length === 0;
+    if (isRefused || pieces.length === maxRecords) return null;
     pieces.push(bytes.subarray(at + recordHeaderBytes, at + recordHeaderBytes + length));
     at += recordHeaderBytes + length;
   }

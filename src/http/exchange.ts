@@ -32,6 +32,8 @@ const maxHeldBytes = 8 * 1024 * 1024;
  */
 export abstract class Exchange {
   abstract readonly connection: ExchangeConnection;
+  /** Value of the field Server, '' for none. */
+  protected abstract readonly server: string;
   readonly head: RequestHead;
   /** Requests on this connection so far, this one included: nginx's `$connection_requests`. */
   readonly requestNumber: number;
@@ -181,22 +183,22 @@ export abstract class Exchange {
     this.status = status;
     this.sentFields = fields;
     if (this.filter === null) this.#startAnswer(status, fields, length);
-    else this.#filterAnswer(this.filter, new AnswerHead(status, fields), length);
+    else this.#filterAnswer(this.filter, new AnswerHead(status, this.#withServer(fields)), length);
+  }
+
+  /** Who filters an answer may change this field, too. */
+  #withServer(fields: readonly string[]): readonly string[] {
+    return this.server === '' ? fields : [...fields, 'Server', this.server];
   }
 
   #filterAnswer(filter: AnswerFilter, answer: AnswerHead, length: number | undefined): void {
     filter(answer);
-    const { replacement } = answer;
-    if (replacement !== null) {
-      this.#writeAnswerHead(answer, replacement.length);
-      if (replacement.length > 0 && this.#bodyAllowed) this.#sendBody(replacement, true);
-      // Whatever comes of the other body goes nowhere.
-      this.#bodyAllowed = false;
-    } else if (answer.rewrites.length === 0) {
+    const { replacement, rewrites } = answer;
+    if (replacement === null && rewrites.length === 0) {
       this.#writeAnswerHead(answer, length);
     } else if (this.head.method === 'HEAD') {
-      // How long the body would have become nobody knows.
-      this.#writeAnswerHead(answer, undefined);
+      // How long a rewritten body would have become nobody knows.
+      this.#writeAnswerHead(answer, replacement?.length);
     } else {
       this.status = answer.status;
       this.#heldBody = new HeldBody(answer, length);
@@ -283,6 +285,7 @@ export abstract class Exchange {
   /**
    * Keeps the head until the first piece of the body.
    *
+   * @param fields - Where there is a {@link filter} it has seen them all; otherwise Server is still missing.
    * @param length - Of the body in bytes; undefined: not known.
    * @param bodyFollows - False for answers that never have one: to HEAD, 204, 304.
    */
@@ -303,6 +306,8 @@ export abstract class Exchange {
   /** Gives the answer up where it is: the connection is cut, so that the client cannot take it for complete. */
   cut(): void {
     if (this.#ended) return;
+    // What breaks off here is nothing that the client would have got.
+    if (this.#heldBody !== null && this.#heldBody.head.replacement !== null) return this.end();
     this.#ended = true;
     this.connection.destroy();
   }

@@ -36,6 +36,10 @@ export class Http1Exchange extends Exchange {
     this.connection = connection;
   }
 
+  protected get server(): string {
+    return this.connection.serverLine.slice('Server: '.length, -'\r\n'.length);
+  }
+
   flush(): void {
     if (this.ended || this.#pendingHead === '') return;
     const text = this.#pendingHead;
@@ -67,7 +71,8 @@ export class Http1Exchange extends Exchange {
     const mustClose = connection.closing || !this.bodyTaken || (length === undefined && head.minorVersion === 0);
     this.#keepAlive = !mustClose && wantsKeepAlive(head);
 
-    let text = statusLine(status) + fieldLines(fields) + connection.serverLine;
+    let text = statusLine(status) + fieldLines(fields);
+    if (this.filter === null) text += connection.serverLine;
     // When an answer was made, who made it knows best (RFC 9110, section 6.6.1).
     if (!hasDate(fields)) text += dateLine();
     if (this.#chunked) text += 'Transfer-Encoding: chunked\r\n';

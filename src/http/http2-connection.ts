@@ -13,9 +13,15 @@ import type { TlsFacts } from './tls-terminator.ts';
 
 /** As nginx's http2_max_concurrent_streams. */
 const maxConcurrentStreams = 128;
-/** What a client may send before the gateway has taken it: of one stream, and of all together. */
+/** What a client may send of one body before the gateway has taken it. */
 const streamWindowBytes = 256 * 1024;
+/** Of all bodies together so much may be on its way. Node gives it back when it has read it, whoever takes it then. */
 const connectionWindowBytes = 1024 * 1024;
+/**
+ * Node refuses new streams while so many MB wait on a connection, answers included that the client has not taken: with its
+ * 10 MB one large answer kept all other requests out. What may wait is up to who writes (`Exchange.write`) and the windows.
+ */
+const maxSessionMemory = 1_000_000;
 /** Above the limits of a head (http2-head.ts), so that what exceeds those gets an answer; beyond, streams are reset. */
 const maxHeaderListBytes = 64 * 1024;
 const maxHeaderPairs = 256;
@@ -61,6 +67,7 @@ export class Http2Connection implements Expirable {
         maxHeaderListSize: maxHeaderListBytes,
       },
       maxHeaderListPairs: maxHeaderPairs,
+      maxSessionMemory,
       // An upstream's answer is passed on as it is.
       strictSingleValueFields: false,
     });

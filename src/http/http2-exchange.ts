@@ -1,3 +1,4 @@
+import { withoutOuterSpaces } from './characters.ts';
 import { Exchange } from './exchange.ts';
 import { connectionFields } from './http2-head.ts';
 import type { RequestHead } from './request-head.ts';
@@ -15,13 +16,13 @@ interface Http2ExchangeOptions {
 /** A request and its answer on a stream of HTTP/2 (RFC 9113). */
 export class Http2Exchange extends Exchange {
   readonly connection: Http2Stream;
-  readonly #server: string;
+  protected readonly server: string;
   #pendingHead: string[] | null = null;
 
   constructor(connection: Http2Stream, head: RequestHead, options: Http2ExchangeOptions) {
     super(connection, head, options);
     this.connection = connection;
-    this.#server = options.server;
+    this.server = options.server;
   }
 
   flush(): void {
@@ -37,9 +38,10 @@ export class Http2Exchange extends Exchange {
     const head = [':status', String(status)];
     for (let i = 0; i < fields.length; i += 2) {
       const name = fields[i]?.toLowerCase() ?? '';
-      if (!connectionFields.has(name)) head.push(name, fields[i + 1] ?? '');
+      // Clients drop a field with spaces around its value, or the whole answer (RFC 9113, section 8.2.1).
+      if (!connectionFields.has(name)) head.push(name, withoutOuterSpaces(fields[i + 1] ?? ''));
     }
-    if (this.#server !== '') head.push('server', this.#server);
+    if (this.server !== '' && this.filter === null) head.push('server', this.server);
     if (!hasDate(head)) head.push('date', dateValue());
     if (length !== undefined && status !== 204 && status !== 304) head.push('content-length', String(length));
     this.#pendingHead = head;

@@ -37,6 +37,14 @@ for (const [what, raw, fields] of acceptedRows) {
   test(`accepted: ${what}`, () => assert.deepEqual(toRequestHead(raw).fields.flat.slice(2), fields));
 }
 
+test('a value of spaces costs no more than another one', () => {
+  const value = `a${' '.repeat(60_000)}b`;
+  const startedAt = performance.now();
+  assert.throws(() => toRequestHead([...request, 'x', value]), { code: 'HEAD_TOO_LARGE' });
+  // A millisecond; searched through with a regular expression it was eight seconds.
+  assert.ok(performance.now() - startedAt < 2000);
+});
+
 test('a Host stands in for an authority that is missing', () => {
   const head = toRequestHead([':method', 'OPTIONS', ':scheme', 'http', ':path', '*', 'host', 'h']);
   assert.deepEqual([head.host, head.target, head.fields.flat], ['h', '*', ['host', 'h']]);

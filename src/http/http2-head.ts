@@ -1,5 +1,5 @@
 import { WeirError } from '../base/errors.ts';
-import { isFieldValueByte, isTargetByte, isTokenByte } from './characters.ts';
+import { isFieldValueByte, isTargetByte, isTokenByte, withoutOuterSpaces } from './characters.ts';
 import { maxFieldCount } from './field-lines.ts';
 import { Fields } from './fields.ts';
 import { maxHeadBytes, maxRequestLineBytes } from './head-boundary.ts';
@@ -134,7 +134,7 @@ function checkName(name: string, value: string): void {
 
 function checkedValue(value: string): string {
   if (!everyByte(value, isFieldValueByte)) throw new WeirError('BAD_REQUEST', ['invalid character in a field value']);
-  return value.replace(/^[ \t]+|[ \t]+$/g, '');
+  return withoutOuterSpaces(value);
 }
 
 function everyByte(text: string, isAllowed: (byte: number) => boolean): boolean {

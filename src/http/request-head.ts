@@ -15,7 +15,10 @@ export interface RequestHead {
   /** 1 for HTTP/1.1, 0 for HTTP/1.0. HTTP/2 is passed on as HTTP/1.1. */
   readonly minorVersion: 0 | 1;
   readonly fields: Fields;
-  /** Lower case, without port; of the absolute form if there is one (RFC 9112, section 3.2.2), else of Host; may be ''. */
+  /**
+   * Lower case, without port and without a dot at its end; of the absolute form if there is one (RFC 9112, section 3.2.2),
+   * else of Host; may be ''.
+   */
   readonly host: string;
   /** Size of the head on the wire, the blank line included. */
   readonly byteLength: number;
@@ -104,8 +107,9 @@ export function isAuthority(text: string): boolean {
   return hostPattern.test(text);
 }
 
-/** The host of an authority, in lower case. */
+/** The host of an authority, in lower case, without the dot that ends an absolute name: it means the same host. */
 export function withoutPort(authority: string): string {
   const colon = authority.startsWith('[') ? authority.indexOf(':', authority.indexOf(']')) : authority.indexOf(':');
-  return (colon === -1 ? authority : authority.substring(0, colon)).toLowerCase();
+  const end = colon === -1 ? authority.length : colon;
+  return authority.substring(0, authority[end - 1] === '.' ? end - 1 : end).toLowerCase();
 }

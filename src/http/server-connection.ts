@@ -161,7 +161,7 @@ export class ServerConnection implements Http1Connection, Expirable {
 
   resumeBody(): void {
     if (!this.#isTunnel) this.#setDeadline(this.#options.timeouts.bodyMs);
-    if (!this.#stalled) this.#socket.resume();
+    this.#socket.resume();
   }
 
   startTunnel(): void {
@@ -369,14 +369,19 @@ export class ServerConnection implements Http1Connection, Expirable {
       this.deadline = Math.min(this.#options.deadlines.now() + lingerQuietMs, this.#lingerEnd);
   }
 
+  get #isBodyPending(): boolean {
+    return this.#body !== null && !this.#body.done;
+  }
+
   /**
    * The client takes what it is owed or is cut. The socket's own timeout sees partial progress of a large write; the
-   * sweep of deadlines could not. Reading stops meanwhile: further requests would only make more to send.
+   * sweep of deadlines could not. Further requests are not read meanwhile, they would only make more to send; a body
+   * is, for its client may take the answer only when all of it is sent.
    */
   #holdUntilSent(): void {
     this.#stalled = true;
     this.#socket.setTimeout(this.#options.timeouts.sendMs);
-    this.#socket.pause();
+    if (!this.#isBodyPending || this.#exchange?.readingBody !== true) this.#socket.pause();
   }
 
   #onDrain(): void {
@@ -387,8 +392,7 @@ export class ServerConnection implements Http1Connection, Expirable {
       this.#awaitRequest();
       return;
     }
-    const bodyPending = this.#body !== null && !this.#body.done;
-    const mayRead = bodyPending ? exchange.readingBody : this.#waiting.length <= maxWaitingBytes;
+    const mayRead = this.#isBodyPending ? exchange.readingBody : this.#waiting.length <= maxWaitingBytes;
     if (mayRead) this.#socket.resume();
     exchange.onDrain?.();
   }

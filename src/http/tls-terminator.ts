@@ -100,7 +100,9 @@ export class TlsTerminator {
     });
     this.#server.on('secureConnection', (socket) => this.#onSecure(socket));
     this.#server.on('tlsClientError', (error, socket) => {
-      settings.log.info('a TLS handshake failed', { ssl_id: settings.id, reason: error.message });
+      // OpenSSL's own words are without its addresses and file names.
+      const reason = 'reason' in error ? error.reason : error.message;
+      settings.log.info('a TLS handshake failed', { ssl_id: settings.id, reason });
       socket.destroy();
     });
   }

@@ -37,6 +37,20 @@ const plugins = new Map(
     fakePlugin('auth', 2000, { consumerSchema: { type: 'object' }, credentialKey: 'key' }),
     fakePlugin('middle', 1500),
     fakePlugin('last', 1000),
+    definePlugin({
+      name: 'refusing',
+      priority: 100,
+      version: 1,
+      summary: '',
+      schema: { type: 'object' },
+      create: () => ({
+        access: () => ({
+          status: 401,
+          fields: ['Content-Type', 'text/plain', 'WWW-Authenticate', 'x'],
+          body: 'secret',
+        }),
+      }),
+    }),
     fakePlugin('logger', 10, { isLogger: true, metadataSchema: { type: 'object', properties: { a: { default: 1 } } } }),
   ].map((plugin) => [plugin.name, plugin]),
 );
@@ -148,6 +162,45 @@ describe('a pipeline', () => {
       envs.map(({ metadata }) => metadata),
       [{ a: 1 }, { a: 2 }],
     );
+  });
+});
+
+describe('_meta', () => {
+  test('decides by its filter once for all phases of a request, whatever plugins change', () => {
+    const parts = createParts();
+    const filter = [['http_x_a', '==', 'on']];
+    const { steps, log } = compilePipeline(route(layer('routes/1', { last: { _meta: { filter } } })), parts);
+    const phasesOf = (before: string, after: string): unknown[] => {
+      done = [];
+      let value = before;
+      const changing = { header: () => value } as unknown as RequestContext;
+      void runSteps(steps, changing);
+      value = after;
+      for (const write of log) write(changing);
+      return done.map((line) => line.split(' ')[0]);
+    };
+    assert.deepEqual(phasesOf('on', 'off'), ['rewrite', 'access', 'log']);
+    assert.deepEqual(phasesOf('off', 'on'), []);
+  });
+
+  test('filters by what only logs know, such as the status', () => {
+    const parts = createParts();
+    const conf = { _meta: { filter: [['status', '>=', 500]] } };
+    assert.equal(plugins.get('logger')?.check(conf), null);
+    const { log } = compilePipeline(route(layer('routes/1', { logger: conf })), parts);
+    for (const loggedStatus of [200, 500]) for (const write of log) write({ loggedStatus } as RequestContext);
+    assert.deepEqual(done, ['log logger routes/1']);
+  });
+
+  test('replaces the body of a refusal, and keeps its status and header', () => {
+    const parts = createParts();
+    const conf = { _meta: { error_response: { message: 'no' } } };
+    const { steps } = compilePipeline(route(layer('routes/1', { refusing: conf })), parts);
+    assert.deepEqual(runSteps(steps, ctx), {
+      status: 401,
+      fields: ['WWW-Authenticate', 'x', 'Content-Type', 'application/json'],
+      body: '{"message":"no"}\n',
+    });
   });
 });
 

@@ -21,7 +21,7 @@ export interface Pipeline {
   readonly steps: readonly Step[];
   readonly headerFilters: readonly HeaderFilter[];
   readonly log: readonly ((ctx: RequestContext) => void)[];
-  /** See {@link PluginHooks.credentialPlace}. */
+  /** See {@link PluginHooks.credentialPlaces}. */
   readonly credentialPlaces: readonly CredentialPlace[];
   /** How much of the answer's body is kept for log steps, in bytes. */
   readonly responseCaptureBytes: number;
@@ -96,7 +96,7 @@ export function loggerNeeds(
 
 /** The names of the plugins up to the last one that finds out who the consumer is. */
 function openedPlugins(used: readonly PluginInstance[]): ReadonlySet<string> {
-  const last = used.findLastIndex(({ plugin }) => plugin.consumer !== null);
+  const last = used.findLastIndex(({ plugin }) => plugin.authenticates);
   return new Set(used.slice(0, last + 1).map(({ plugin }) => plugin.name));
 }
 
@@ -137,7 +137,7 @@ function assemble(used: readonly PluginInstance[], { opened, last, global }: Sur
     ],
     headerFilters: [...(global?.headerFilters ?? []), ...hooksOf(used, (hooks) => hooks.headerFilter)],
     log: [...(global?.log ?? []), ...hooksOf(used, (hooks) => hooks.log)],
-    credentialPlaces: [...(global?.credentialPlaces ?? []), ...hooksOf(used, (hooks) => hooks.credentialPlace)],
+    credentialPlaces: [...(global?.credentialPlaces ?? []), ...hooksOf(used, (hooks) => hooks.credentialPlaces).flat()],
     responseCaptureBytes: Math.max(
       global?.responseCaptureBytes ?? 0,
       ...used.map(({ plugin, conf }) => plugin.responseCaptureBytes(conf)),

@@ -46,7 +46,7 @@ export function claimsOf({ name, credentialId }: ConsumerIdentity, customId: str
 export interface ConsumerDirectory {
   get(name: string): Consumer | undefined;
   /**
-   * Finds a credential of an authentication plugin by what identifies it ({@link Plugin.credentialKey}): an API key, a user.
+   * Finds a credential of an authentication plugin by what identifies it ({@link PluginSpec.credentialKey}): an API key, a user.
    *
    * @returns A Promise only where the value of a secret has to be waited for.
    * @throws WeirError SECRET_UNAVAILABLE when it cannot be told because a secret is not available.

@@ -3,7 +3,7 @@ import { WeirError, type ErrorCode } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { addedField, withField, withoutField } from '../http/field-list.ts';
 import { Fields } from '../http/fields.ts';
-import { consumerHeaderNames } from '../llm/header-rules.ts';
+import { consumerHeaderNames, listedNames } from '../llm/header-rules.ts';
 import type { JsonObject } from '../llm/json.ts';
 import type { RequestBody } from '../llm/request-body.ts';
 import type { Usage } from '../llm/usage.ts';
@@ -85,6 +85,7 @@ export interface CredentialPlace {
   /** Lower case. */
   readonly header: string | null;
   readonly argument: string | null;
+  readonly cookie: string | null;
 }
 
 /** A gauge in which a request counts while it is served. */
@@ -106,16 +107,42 @@ function nextId(): string {
   return idPrefix + lastIdDigits[last];
 }
 
-const claimNames = new Set(consumerHeaderNames);
+const consumerNames: ReadonlySet<string> = new Set(consumerHeaderNames);
+const forwardedNames: ReadonlySet<string> = new Set(['x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port']);
 
-/** Who the consumer is, the gateway finds out: a client that says so itself is not believed by anybody behind it. */
-function withoutClaims(fields: Fields): Fields {
+/**
+ * Things that the gateway finds out by itself, for those behind it would believe a client: who the consumer is, and how the
+ * gateway was reached, of which a trusted proxy in front knows more.
+ *
+ * Also with underscores: to CGI, WSGI and PHP both are HTTP_X_CONSUMER_USERNAME.
+ */
+function isClaim(lowerCaseName: string, isTrustedProxy: boolean): boolean {
+  // The third letter spares nearly all names the rest.
+  const third = lowerCaseName[2];
+  if ((third !== 'c' && third !== 'f') || lowerCaseName[0] !== 'x') return false;
+  const name = lowerCaseName.replaceAll('_', '-');
+  return consumerNames.has(name) || (!isTrustedProxy && forwardedNames.has(name));
+}
+
+/**
+ * What a client's header says about the request: without claims, and without what it names in Connection, which is about
+ * the connection. It is done before plugins set fields, so that none of those is taken for the client's.
+ */
+function requestFields(fields: Fields, isTrustedProxy: boolean): Fields {
   const { flat } = fields;
+  const listed = listedNames(fields.getCombined('connection'));
   for (let i = 0; i < flat.length; i += 2) {
-    if (flat[i]?.startsWith('x-c') !== true || !claimNames.has(flat[i] ?? '')) continue;
-    return new Fields(consumerHeaderNames.reduce<string[]>(withoutField, flat));
+    const name = flat[i] ?? '';
+    if (!isClaim(name, isTrustedProxy) && !isListed(name, listed)) continue;
+    const isOwn = (each: string): boolean => !isClaim(each, isTrustedProxy) && !isListed(each, listed);
+    return new Fields(flat.filter((_, index) => isOwn(flat[index & ~1] ?? '')));
   }
   return fields;
+}
+
+/** A request without Host is none. */
+function isListed(name: string, listed: readonly string[]): boolean {
+  return listed.length > 0 && name !== 'host' && listed.includes(name);
 }
 
 /** Everything that belongs to one request, from its head to its log line. */
@@ -175,8 +202,8 @@ export class RequestContext implements RequestView {
   isUpstreamAnswer = false;
   /** Goes down by one when the request ends, however it does. */
   runningGauge: RunningGauge | null = null;
-  /** A plugin has taken the metrics of this request: no other one does. */
-  isMeasured = false;
+  /** The one that takes the metrics of this request, where several plugins would; null: not known yet. */
+  meter: object | null = null;
   /** Why the request failed, by the stable code of the table of errors; null: it did not. */
   errorCode: ErrorCode | null = null;
 
@@ -188,11 +215,11 @@ export class RequestContext implements RequestView {
   constructor(
     exchange: Exchange,
     location: { readonly path: string; readonly query: string },
-    options: { readonly remoteAddress: string; readonly maxBodyBytes: number },
+    options: { readonly remoteAddress: string; readonly isTrustedProxy: boolean; readonly maxBodyBytes: number },
   ) {
     const { head, connection } = exchange;
     this.exchange = exchange;
-    this.fields = withoutClaims(head.fields);
+    this.fields = requestFields(head.fields, options.isTrustedProxy);
     this.method = head.method;
     this.path = location.path;
     this.queryString = location.query;

@@ -63,7 +63,7 @@ test('of two with one key the first counts, and the key is not told', () => {
   const { index, told } = createIndex({ jack: { key: 'abc' }, jill: { key: 'abc' } });
   assert.equal((index.find('abc') as { consumer: Consumer }).consumer.name, 'jack');
   assert.deepEqual(told, [
-    'fake-auth: two consumers have the same key; only the first is recognized by it',
+    'fake-auth: two credentials have the same key; only the first is recognized by it',
     { first: 'consumers/jack', other: 'consumers/jill' },
   ]);
 });

@@ -22,6 +22,9 @@ interface IndexOptions {
   readonly log: Log;
 }
 
+/** A credential that does not change keeps what has been read for it from one index to the next. */
+const slots = new WeakMap<ConfiguredCredential, CredentialSlot>();
+
 /**
  * The credentials of one plugin, found by what identifies them. Keys are compared as SHA-256 digests, so how long a search
  * takes tells nothing about how much of a guessed key is right.
@@ -38,7 +41,11 @@ export class CredentialIndex {
   /** @param credentials - Of several with one key the first counts, and the log names the others. */
   constructor(credentials: readonly ConfiguredCredential[], options: IndexOptions) {
     for (const configured of credentials) {
-      const slot = new CredentialSlot(configured, options);
+      let slot = slots.get(configured);
+      if (slot === undefined) {
+        slot = new CredentialSlot(configured, options);
+        slots.set(configured, slot);
+      }
       if (slot.hasMovingKey) this.#unkeyed.push(slot);
       else this.#add(slot, options);
     }
@@ -59,7 +66,7 @@ export class CredentialIndex {
     if (other === undefined) this.#byKey.set(keyDigest, slot);
     else {
       log.warn(
-        `${plugin.name}: two consumers have the same ${plugin.credentialKey}; only the first is recognized by it`,
+        `${plugin.name}: two credentials have the same ${plugin.credentialKey}; only the first is recognized by it`,
         {
           first: other.owner,
           other: slot.owner,
@@ -70,9 +77,12 @@ export class CredentialIndex {
 
   async #search(digest: string): Promise<Credential | undefined> {
     let unavailable: unknown;
-    for (const slot of this.#unkeyed) {
+    // Keys seldom change, so the one that had it last is asked first, and what is there already is not waited for.
+    const likely = this.#unkeyed.filter(({ keyDigest }) => keyDigest === digest);
+    for (const slot of [...likely, ...this.#unkeyed]) {
       try {
-        const credential = await slot.current();
+        const current = slot.current();
+        const credential = current instanceof Promise ? await current : current;
         if (credential !== undefined && slot.keyDigest === digest) return credential;
       } catch (error) {
         unavailable = error;
@@ -110,6 +120,7 @@ class CredentialSlot {
 
   /** @throws WeirError SECRET_UNAVAILABLE */
   current(): Credential | undefined | Promise<Credential | undefined> {
+    if (this.#secrets.size === 0 && this.#credential !== undefined) return this.#credential;
     let pending: Promise<void>[] | null = null;
     for (const secret of this.#secrets.values()) {
       const fetch = secret.refresh();

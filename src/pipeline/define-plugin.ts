@@ -17,6 +17,7 @@ import type { HealthView } from '../upstream/health/target-health.ts';
 import type { Pools } from '../upstream/pool.ts';
 import type { CredentialPlace, RequestContext } from './context.ts';
 import type { Reply } from './reply.ts';
+import { logVariable } from './variables.ts';
 
 /** Nothing: go on with the next step. A Reply: stop and answer with it. Throwing is for faults of the gateway. */
 export type StepResult = Reply | undefined | Promise<Reply | undefined>;
@@ -35,8 +36,8 @@ export interface PluginHooks {
   readonly headerFilter?: HeaderFilter;
   /** After the answer has ended, however it did. */
   readonly log?: (ctx: RequestContext) => void;
-  /** Where clients put the credential that it reads. Logs never show it, also when the request does not get that far. */
-  readonly credentialPlace?: CredentialPlace;
+  /** Where clients put the credentials that it reads. Logs never show them, also when the request does not get that far. */
+  readonly credentialPlaces?: readonly CredentialPlace[];
 }
 
 /** Where requests are counted, and what config.yaml says about it. */
@@ -79,8 +80,8 @@ export interface PluginEnv {
 export interface Plugin extends PluginSpec {
   /** It delivers entries about requests, with what `ctx.llmLog` holds. */
   readonly isLogger: boolean;
-  /** Of a plugin that authenticates: the field of {@link PluginSpec.consumer} that tells credentials apart; else null. */
-  readonly credentialKey: string | null;
+  /** It finds out who the consumer is, in its phase `rewrite`. */
+  readonly authenticates: boolean;
   /** How much of the answer's body its log step reads from `ctx.responseCapture`, in bytes. */
   responseCaptureBytes(conf: unknown): number;
   /**
@@ -109,12 +110,14 @@ interface PluginOptions<S extends JsonSchema> {
   readonly schema: S;
   /** Of a plugin that authenticates: what a consumer or credential has under its name; see {@link PluginSpec.consumer}. */
   readonly consumerSchema?: JsonSchema;
-  /** See {@link Plugin.credentialKey}. Wanted with `consumerSchema`. */
+  /** See {@link PluginSpec.credentialKey}. Wanted with `consumerSchema`. */
   readonly credentialKey?: string;
   /** What `consumerSchema` cannot say: null, or what is wrong. Like {@link check}, it must let references pass. */
   readonly checkConsumer?: (conf: Readonly<Record<string, unknown>>) => string | null;
   /** What `plugin_metadata` may say to it; see {@link PluginSpec.metadata}. Its defaults are filled in where it is read. */
   readonly metadataSchema?: JsonSchema;
+  /** See {@link Plugin.authenticates}. Default: with a `consumerSchema` it does. */
+  readonly authenticates?: boolean;
   /** See {@link Plugin.isLogger}. Default false. */
   readonly isLogger?: boolean;
   /** See {@link Plugin.responseCaptureBytes}. Default: nothing of it. */
@@ -149,6 +152,7 @@ export function definePlugin<const S extends JsonSchema>(options: PluginOptions<
     credentialKey: options.credentialKey ?? null,
     metadata: options.metadataSchema === undefined ? null : toConfiguration(options.metadataSchema, undefined),
     isLogger: options.isLogger ?? false,
+    authenticates: options.authenticates ?? options.consumerSchema !== undefined,
     responseCaptureBytes: (conf) => options.responseCaptureBytes?.(typed(conf)) ?? 0,
     healthChecks: healthChecks === undefined ? null : (conf) => healthChecks(typed(conf)),
     check: (conf) =>
@@ -175,6 +179,6 @@ function toConfiguration(
 
 function checkFilter(conf: unknown): string | null {
   const { filter } = pluginMetaOf(conf);
-  const wrong = filter === undefined ? null : checkVars(filter);
+  const wrong = filter === undefined ? null : checkVars(filter, { extend: logVariable });
   return wrong === null ? null : `failed to validate the 'vars' expression: ${wrong}`;
 }

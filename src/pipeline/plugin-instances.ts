@@ -1,12 +1,14 @@
 import { withFields } from '../base/log.ts';
 import { pluginMetaOf, type PluginMeta } from '../config/plugin-meta.ts';
 import type { StoredResource } from '../config/store/store.ts';
-import { compileVars } from '../router/expression.ts';
+import { withoutField } from '../http/field-list.ts';
+import { compileVars, type Expression } from '../router/expression.ts';
 import type { RequestContext } from './context.ts';
 import type { Plugin, PluginEnv, PluginHooks, Step, StepResult } from './define-plugin.ts';
 import type { PluginLayer } from './plugin-layer.ts';
 import { jsonReply, textReply, type Reply } from './reply.ts';
 import { createHooks, type SecretSource } from './secret-hooks.ts';
+import { logVariable } from './variables.ts';
 
 /** A plugin as one resource configures it, ready to run. */
 export interface PluginInstance {
@@ -82,12 +84,12 @@ export class PluginInstances {
       logsResponseText: shared.logsResponseText || needs.printResponseText,
     };
     const meta = pluginMetaOf(conf);
-    const filter = meta.filter === undefined ? null : compileVars(meta.filter);
+    const filter = meta.filter === undefined ? null : compileVars(meta.filter, { extend: logVariable });
     return {
       plugin,
       conf,
       priority: meta.priority ?? plugin.priority,
-      hooks: withMeta(createHooks(plugin, conf, env, secrets), meta, filter),
+      hooks: withMeta(createHooks(plugin, conf, env, secrets), meta, filter === null ? null : decidedOnce(filter)),
       needsBody: filter?.needsBody ?? false,
     };
   }
@@ -99,10 +101,27 @@ function ownerField(owner: string): Readonly<Record<string, string>> {
   return { [`${owner.slice(0, slash - 1)}_id`]: owner.slice(slash + 1) };
 }
 
-type Filter = { matches(ctx: RequestContext): boolean } | null;
+/** Whether a plugin runs for a request. */
+type Filter = (ctx: RequestContext) => boolean;
 
-function withMeta(hooks: PluginHooks, meta: PluginMeta, filter: Filter): PluginHooks {
-  const { rewrite, access, headerFilter, log, credentialPlace } = hooks;
+/**
+ * `_meta.filter`: what holds when the plugin's turn comes first holds for all its phases. Plugins change what it reads, and a
+ * limit that let a request pass must charge it, too.
+ */
+function decidedOnce(filter: Expression): Filter {
+  const decisions = new WeakMap<RequestContext, boolean>();
+  return (ctx) => {
+    let decision = decisions.get(ctx);
+    if (decision === undefined) {
+      decision = filter.matches(ctx);
+      decisions.set(ctx, decision);
+    }
+    return decision;
+  };
+}
+
+function withMeta(hooks: PluginHooks, meta: PluginMeta, filter: Filter | null): PluginHooks {
+  const { rewrite, access, headerFilter, log, credentialPlaces } = hooks;
   const replacement = meta.error_response;
   const adapt = (step: Step): Step =>
     filtered(replacement === undefined ? step : withErrorResponse(step, replacement), filter);
@@ -111,24 +130,27 @@ function withMeta(hooks: PluginHooks, meta: PluginMeta, filter: Filter): PluginH
     ...(access && { access: adapt(access) }),
     ...(headerFilter && {
       headerFilter:
-        filter === null ? headerFilter : (ctx, answer) => (filter.matches(ctx) ? headerFilter(ctx, answer) : undefined),
+        filter === null ? headerFilter : (ctx, answer) => (filter(ctx) ? headerFilter(ctx, answer) : undefined),
     }),
-    ...(log && { log: filter === null ? log : (ctx) => (filter.matches(ctx) ? log(ctx) : undefined) }),
-    ...(credentialPlace && { credentialPlace }),
+    ...(log && { log: filter === null ? log : (ctx) => (filter(ctx) ? log(ctx) : undefined) }),
+    ...(credentialPlaces && { credentialPlaces }),
   };
 }
 
-function filtered(step: Step, filter: Filter): Step {
-  return filter === null ? step : (ctx) => (filter.matches(ctx) ? step(ctx) : undefined);
+function filtered(step: Step, filter: Filter | null): Step {
+  return filter === null ? step : (ctx) => (filter(ctx) ? step(ctx) : undefined);
 }
 
-/** `_meta.error_response`: what the plugin answers with a status of 400 or more keeps its status and gets this body. */
+/**
+ * `_meta.error_response`: what the plugin answers with a status of 400 or more gets this body. Status and header stay, such as
+ * the challenge of a 401.
+ */
 function withErrorResponse(step: Step, replacement: string | object): Step {
   const replace = (reply: Reply | undefined): Reply | undefined => {
     if (reply === undefined || reply.status < 400) return reply;
-    return typeof replacement === 'string'
-      ? textReply(reply.status, replacement)
-      : jsonReply(reply.status, replacement);
+    const { status, fields, body } =
+      typeof replacement === 'string' ? textReply(reply.status, replacement) : jsonReply(reply.status, replacement);
+    return { status, fields: [...withoutField(reply.fields, 'content-type'), ...fields], body };
   };
   return (ctx) => {
     const result: StepResult = step(ctx);

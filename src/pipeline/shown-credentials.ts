@@ -21,9 +21,16 @@ export function shownUri(ctx: RequestContext, text: string): string {
   return text.slice(0, start + 1) + shownQuery(ctx, text.slice(start + 1, end)) + text.slice(end);
 }
 
-/** Whether an authentication plugin takes a credential from a header field. */
+/** Whether an authentication plugin takes a credential from a header field, or from a cookie in it. */
 export function isCredentialHeader({ credentialPlaces }: RequestContext, lowerCaseName: string): boolean {
-  return credentialPlaces.some(({ header }) => header === lowerCaseName);
+  return credentialPlaces.some(
+    ({ header, cookie }) => header === lowerCaseName || (cookie !== null && lowerCaseName === 'cookie'),
+  );
+}
+
+/** Whether an authentication plugin takes a credential from a cookie. */
+export function isCredentialCookie({ credentialPlaces }: RequestContext, name: string): boolean {
+  return credentialPlaces.some(({ cookie }) => cookie === name);
 }
 
 /** Whether an authentication plugin takes a credential from an argument of the query. */

@@ -1,8 +1,15 @@
 import { pid } from 'node:process';
 import { msec, timeIso8601, timeLocal } from '../observability/time-format.ts';
-import { compileVariable, type VariableValue } from '../router/variables.ts';
+import { compileVariable, type ExtendVariables, type VariableValue } from '../router/variables.ts';
 import type { AttemptRecord, RequestContext } from './context.ts';
-import { hideValue, isCredentialArgument, isCredentialHeader, shownQuery, shownUri } from './shown-credentials.ts';
+import {
+  hideValue,
+  isCredentialArgument,
+  isCredentialCookie,
+  isCredentialHeader,
+  shownQuery,
+  shownUri,
+} from './shown-credentials.ts';
 
 /** What a log line may print of a request; undefined: this request has no such thing. */
 export type LogGetter = (ctx: RequestContext) => string | number | undefined;
@@ -174,6 +181,10 @@ function credentialTest(variable: string): ((ctx: RequestContext) => boolean) | 
     const header = variable.slice('http_'.length).replaceAll('_', '-').toLowerCase();
     return (ctx) => isCredentialHeader(ctx, header);
   }
+  if (variable.startsWith('cookie_')) {
+    const cookie = variable.slice('cookie_'.length);
+    return (ctx) => isCredentialCookie(ctx, cookie);
+  }
   if (!variable.startsWith('arg_')) return null;
   const argument = variable.slice('arg_'.length);
   return (ctx) => isCredentialArgument(ctx, argument);
@@ -188,6 +199,12 @@ function credentialTest(variable: string): ((ctx: RequestContext) => boolean) | 
 export function resolvePluginVariable(name: string): ((ctx: RequestContext) => VariableValue) | null {
   return compileVariable(name) ?? resolveLogVariable(name);
 }
+
+/** {@link resolveLogVariable} for expressions, those that are only ever asked about a RequestContext. */
+export const logVariable: ExtendVariables = (name) => {
+  const read = resolveLogVariable(name);
+  return read === null ? null : (request) => read(request as RequestContext);
+};
 
 function perAttempt(ctx: RequestContext, read: (attempt: AttemptRecord) => string): string | undefined {
   const { attempts } = ctx;

@@ -35,9 +35,8 @@ export const consumerRestriction = definePlugin({
       blacklist: { ...listed, description: 'These are refused, also those of the `whitelist`.' },
       allowed_by_methods: {
         type: 'array',
-        minItems: 1,
         description:
-          'Methods that a consumer may use that the `whitelist` does not name. Without a `whitelist`, who is not named here either is let in.',
+          'Methods that a consumer may use; who is not named may use all. Without effect beside a `whitelist`.',
         items: {
           type: 'object',
           properties: {
@@ -76,8 +75,8 @@ export const consumerRestriction = definePlugin({
 
     function isAllowed(value: string, method: string): boolean {
       if (blacklist.has(value)) return false;
-      if (whitelist?.has(value) === true) return true;
-      return methods.get(value)?.has(method) ?? whitelist === null;
+      if (whitelist !== null) return whitelist.has(value);
+      return methods.get(value)?.has(method) ?? true;
     }
 
     return {

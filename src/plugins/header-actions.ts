@@ -1,4 +1,5 @@
 import { addedField, withField, withoutField } from '../http/field-list.ts';
+import { hopByHopNames } from '../llm/header-rules.ts';
 import { checkHeader } from '../llm/request-headers.ts';
 import type { RequestContext } from '../pipeline/context.ts';
 import { compileTemplate } from '../router/template.ts';
@@ -37,9 +38,17 @@ export function checkHeaderActions(headers: object): string | null {
   return unusable === undefined ? null : `invalid header name in headers.remove: ${JSON.stringify(unusable)}`;
 }
 
+/** Where a message ends and what becomes of its connection, Weir says itself. */
+const framingNames: ReadonlySet<string> = new Set([...hopByHopNames, 'content-length']);
+
+/** Whether a field is Weir's own, so that no configuration can add or set it. */
+export function isFramingField(name: string): boolean {
+  return framingNames.has(name.toLowerCase());
+}
+
 /**
  * Compiles `headers` of a configuration: `{"add": {...}, "remove": [...], "set": {...}}`, done in this order, or the older
- * `{"name": "value"}`, which sets. What is set to an empty value is removed.
+ * `{"name": "value"}`, which sets. What is set to an empty value is removed. Fields of the framing are left out.
  *
  * @param headers - Has passed {@link checkHeaderActions}.
  * @param find - Finds what reads a variable in a value.
@@ -47,13 +56,15 @@ export function checkHeaderActions(headers: object): string | null {
 export function compileHeaderActions(headers: object, find: FindVariable): HeaderActions {
   const { add, remove, set } = readConfiguration(headers);
   const actions = [
-    ...add.flatMap(({ name, value }) => valuesOf(value).map((each) => adding(name, compileValue(each, find)))),
+    ...add
+      .filter(isConfigurable)
+      .flatMap(({ name, value }) => valuesOf(value).map((each) => adding(name, compileValue(each, find)))),
     ...remove.map(
       (name): HeaderActions =>
         (fields) =>
           withoutField(fields, name),
     ),
-    ...set.map(({ name, value }) =>
+    ...set.filter(isConfigurable).map(({ name, value }) =>
       setting(
         name,
         valuesOf(value).map((each) => compileValue(each, find)),
@@ -61,6 +72,10 @@ export function compileHeaderActions(headers: object, find: FindVariable): Heade
     ),
   ];
   return (fields, ctx) => actions.reduce((changed, action) => action(changed, ctx), fields);
+}
+
+function isConfigurable({ name }: ConfiguredField): boolean {
+  return !isFramingField(name);
 }
 
 /** Text as the value of a field: UTF-8, one character a byte, and nothing that would end the field. */

@@ -11,6 +11,7 @@ import { cors } from './cors.ts';
 import { basicAuth } from './auth/basic-auth.ts';
 import { jwtAuth } from './auth/jwt-auth.ts';
 import { keyAuth } from './auth/key-auth.ts';
+import { multiAuth } from './auth/multi-auth.ts';
 import { consumerRestriction } from './consumer-restriction.ts';
 import { fileLogger } from './file-logger.ts';
 import { httpLogger } from './http-logger.ts';
@@ -29,6 +30,7 @@ const plugins: readonly Plugin[] = [
   consumerRestriction,
   jwtAuth,
   keyAuth,
+  multiAuth,
   aiProxy,
   aiProxyMulti,
   aiRateLimiting,

@@ -4,9 +4,8 @@ import type { RequestContext } from '../pipeline/context.ts';
 import type { PluginEnv } from '../pipeline/define-plugin.ts';
 import { compileLogEntryFormat } from '../pipeline/log-entry-format.ts';
 import { defaultLogEntry, type LoggedBodies } from '../pipeline/log-entry.ts';
-import { resolveLogVariable } from '../pipeline/variables.ts';
+import { logVariable } from '../pipeline/variables.ts';
 import { checkVars, compileVars, type Expression } from '../router/expression.ts';
-import type { ExtendVariables } from '../router/variables.ts';
 import type { Infer } from '../schema/infer.ts';
 
 const exprSchema = { type: 'array', minItems: 1, items: { type: 'array' } } as const;
@@ -104,9 +103,3 @@ function compileBodies(conf: LoggerEntryConf, printsRequestBody: boolean): (ctx:
     response: wantsResponse(ctx) ? ctx.responseCapture?.text(conf.max_resp_body_bytes) : undefined,
   });
 }
-
-const logVariable: ExtendVariables = (name) => {
-  const read = resolveLogVariable(name);
-  // Expressions of loggers are only ever asked about a RequestContext.
-  return read === null ? null : (request) => read(request as RequestContext);
-};

@@ -129,8 +129,9 @@ class ProxyRewrite {
     const path = isRaw ? rawUri(ctx) : ctx.path;
     const rewritten = this.#regexUri?.(path) ?? null;
     if (rewritten !== null) this.#groups = rewritten.groups;
-    if (isRaw) return toSafeUri(rewritten?.path ?? path);
-    return withQuery(encodeRewritten(path, rewritten?.path ?? path), ctx.queryString);
+    const uri = withSlash(rewritten?.path ?? path);
+    if (isRaw) return toSafeUri(uri);
+    return withQuery(encodeRewritten(path, uri), ctx.queryString);
   }
 
   #findVariable(name: string): ((ctx: RequestContext) => VariableValue) | null {
@@ -144,14 +145,24 @@ function compileUri(uri: string): (ctx: RequestContext) => string {
   const path = compileTemplate(question === -1 ? uri : uri.slice(0, question), resolvePluginVariable);
   if (question === -1) return (ctx) => encodePath(path.resolve(ctx).text);
   const query = compileTemplate(uri.slice(question), resolvePluginVariable);
-  return (ctx) => encodePath(path.resolve(ctx).text) + toSafeUri(query.resolve(ctx).text);
+  return (ctx) => encodePath(path.resolve(ctx).text) + toSafeQuery(query.resolve(ctx).text);
+}
+
+/** Without one a client could name another host: `GET http://other/ HTTP/1.1`. */
+function withSlash(uri: string): string {
+  return uri.startsWith('/') ? uri : `/${uri}`;
 }
 
 /** A path may become one with a query, unless it holds a question mark itself: then nobody can tell which is meant. */
 function encodeRewritten(path: string, rewritten: string): string {
   const question = path.includes('?') ? -1 : rewritten.indexOf('?');
   if (question === -1) return encodePath(rewritten);
-  return encodePath(rewritten.slice(0, question)) + toSafeUri(rewritten.slice(question));
+  return encodePath(rewritten.slice(0, question)) + toSafeQuery(rewritten.slice(question));
+}
+
+/** A request line has no fragment. */
+function toSafeQuery(query: string): string {
+  return toSafeUri(query).replaceAll('#', '%23');
 }
 
 /** The client's target in origin form. */

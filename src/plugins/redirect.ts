@@ -68,7 +68,8 @@ export const redirect = definePlugin({
     const locationFor = (ctx: RequestContext): string | null => {
       const found = uri === null ? (regexUri?.(ctx.path)?.path ?? null) : uri.resolve(ctx).text;
       if (found === null) return null;
-      const encoded = encode_uri ? encodePath(found) : toSafeUri(found);
+      // Browsers take a backslash for a slash: `/\other.test` would lead to another host.
+      const encoded = encode_uri ? encodePath(found) : toSafeUri(found).replaceAll('\\', '%5C');
       return append_query_string ? withQuery(encoded, ctx.queryString) : encoded;
     };
     const redirectTo = (ctx: RequestContext): Reply | undefined => {

@@ -1,5 +1,5 @@
 import { isSecretReference } from '../config/secret-reference.ts';
-import { BoundedPattern, compileSubstitute, replaceMatches } from '../router/bounded-pattern.ts';
+import { BoundedPattern, compileSubstitute, replaceMatch } from '../router/bounded-pattern.ts';
 
 /** A path that a pattern has matched. */
 export interface RewrittenPath {
@@ -22,7 +22,7 @@ export function compileRegexUri(pairs: readonly string[]): (path: string) => Rew
   return (path) => {
     for (const { pattern, substitute } of rules) {
       const match = pattern.exec(path);
-      if (match !== null) return { path: replaceMatches(path, [match], substitute), groups: match };
+      if (match !== null) return { path: replaceMatch(path, match, substitute), groups: match };
     }
     return null;
   };

@@ -1,5 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { CommandError } from './command-error.ts';
+import { CommandError, UsageError } from './command-error.ts';
 import type { runExport } from './export-command.ts';
 import type { runImport } from './import-command.ts';
 import { ConfigFileError } from '../config/static/load.ts';
@@ -63,7 +63,7 @@ export async function runCommandLine(args: readonly string[], parts: GatewayPart
     // Commander has already shown what was wrong, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitUsage;
     process.stderr.write(`weir: ${describeFailure(error)}\n`);
-    return exitFailure;
+    return error instanceof UsageError ? exitUsage : exitFailure;
   }
 }
 
@@ -96,7 +96,7 @@ function buildProgram(parts: GatewayParts): Command {
     .option('--port <port>', 'port of the gateway (default: 9080, 0: any free one)', parsePort)
     .option('--admin-port <port>', 'port of the Admin API (default: 9180, 0: any free one)', parsePort)
     .action(async (ports: { readonly port?: number; readonly adminPort?: number }) => {
-      if (options().config !== undefined) throw new CommandError('demo brings its own configuration: leave out -c');
+      if (options().config !== undefined) throw new UsageError('demo brings its own configuration: leave out -c');
       const { runDemoCommand } = await import('./demo-command.ts');
       await runDemoCommand({ prefix: options().prefix, parts, ...ports, write: (text) => process.stdout.write(text) });
     });
@@ -150,7 +150,7 @@ function buildProgram(parts: GatewayParts): Command {
     .option('--prune', 'delete from the gateway what the configuration does not have')
     .option('--allow-partial', 'leave out what cannot be taken over; that is no failure')
     .action(async (file: string | undefined, chosen: Parameters<typeof runImport>[0]) => {
-      if (file !== undefined && chosen.fromYaml !== undefined) throw new CommandError('name one file');
+      if (file !== undefined && chosen.fromYaml !== undefined) throw new UsageError('name one file');
       const { runImport } = await import('./import-command.ts');
       const source = file === undefined ? chosen : { ...chosen, fromYaml: file };
       await runImport(source, { paths: paths(), parts }, print);

@@ -49,6 +49,8 @@ export class ConfiguredEndpoint<S extends EndpointServer> {
       this.#server = server;
       this.#bound = { ip: wanted.ip, port };
     } catch (error) {
+      // The next reload tries again.
+      this.#wanted = null;
       await server.close();
       if (!(error instanceof Error && 'code' in error)) throw error;
       throw new ListenError(String(error.code), wanted, { cause: error });

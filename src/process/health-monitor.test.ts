@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../../test/support/gateway.ts';
 import { answerJson, fieldOf, startProvider } from '../../test/support/mock-provider.ts';
+import { clientCertificates, gatewayCa, serverCertificate } from '../../test/support/tls-fixtures.ts';
 import { silentLog } from '../base/log.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import type { ResourceChange, StoredResource } from '../config/store/store.ts';
@@ -128,6 +129,30 @@ test('while a secret is not there nothing is probed', async () => {
   await eventually(() => target.requests.length > 0);
   assert.equal(fieldOf(target.requests[0], 'x-key'), 'one');
   assert.equal(monitor.describe()[0]?.reason, null);
+});
+
+test('probes show the certificate that an upstream names, also one that comes later; without it nothing is probed', async () => {
+  const [{ cert, key }] = clientCertificates;
+  const tls = { ...serverCertificate, requestCert: true, ca: gatewayCa };
+  await using target = await startProvider((_request, response) => void response.end(), { tls });
+  using monitor = createMonitor();
+  const active = {
+    type: 'https',
+    https_verify_certificate: false,
+    unhealthy: { interval: 1 },
+    healthy: { interval: 1 },
+  };
+  const upstream = {
+    scheme: 'https',
+    nodes: { [`127.0.0.1:${target.port}`]: 1 },
+    tls: { client_cert_id: 7 },
+    checks: { active },
+  };
+  monitor.apply([put('upstreams', 'u', upstream), put('ssls', '7', { type: 'server', cert, key })]);
+  assert.match(monitor.describe()[0]?.reason ?? '', /tls\.client_cert_id: there is no ssl "7" of the type client/);
+  monitor.apply([put('ssls', '7', { type: 'client', cert, key })]);
+  assert.equal(monitor.describe()[0]?.reason, null);
+  await eventually(() => target.requests.length > 0);
 });
 
 test('why nothing is probed is told without the value of a secret', () => {

@@ -2,8 +2,10 @@ import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { longestTimerMs } from '../base/longest-timer.ts';
 import { pluginMetaOf } from '../config/plugin-meta.ts';
+import { clientKeyPairOf } from '../config/ssl.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import type { ResourceChange, StoredResource, StoreState } from '../config/store/store.ts';
+import type { Upstream } from '../config/upstream.ts';
 import { upstreamHealthChecks } from '../forward/health-checks.ts';
 import { Deadlines } from '../http/deadlines.ts';
 import { DeclaredChecks } from '../pipeline/declared-checks.ts';
@@ -50,7 +52,10 @@ interface Checked {
 }
 
 /** Checks of a plugin, or of an upstream, which has no secrets to wait for. */
-type Declared = Pick<DeclaredChecks, 'canChange' | 'refresh' | 'read'>;
+interface Declared extends Pick<DeclaredChecks, 'canChange' | 'refresh'> {
+  /** @returns The checks, or why there are none. */
+  read(): readonly HealthCheck[] | WeirError | string;
+}
 
 /** A resource that declares checks. */
 interface Watched {
@@ -72,6 +77,7 @@ export class HealthMonitor {
   readonly #deadlines = new Deadlines();
   readonly #watched = new Map<string, Watched>();
   #managers: ReadonlyMap<string, StoredResource> = new Map();
+  readonly #certificates = new Map<string, StoredResource>();
   #config: GatewayConfig;
   #network: ProbeNetwork;
 
@@ -100,6 +106,7 @@ export class HealthMonitor {
     }
     this.#managers = managers;
     this.#secrets.setManagers(managers);
+    this.#applyCertificates(changes.filter(({ kind }) => kind === 'ssls'));
     for (const { kind, id, resource } of changes) {
       if (watchedKinds.has(kind)) this.#watch(`${kind}/${id}`, resource);
     }
@@ -128,6 +135,18 @@ export class HealthMonitor {
 
   stop(): void {
     for (const owner of this.#watched.keys()) this.#unwatch(owner);
+  }
+
+  #applyCertificates(changes: readonly ResourceChange[]): void {
+    for (const { id, resource } of changes) {
+      if (resource === null) this.#certificates.delete(id);
+      else this.#certificates.set(id, resource);
+    }
+    if (changes.length === 0) return;
+    for (const [owner, watched] of this.#watched) {
+      watched.cancelRefresh();
+      this.#refresh(owner, watched);
+    }
   }
 
   #watch(owner: string, resource: StoredResource | null): void {
@@ -162,7 +181,20 @@ export class HealthMonitor {
       if (plugin === undefined || pluginMetaOf(conf).disable === true) return [];
       return DeclaredChecks.of(plugin, conf, this.#secrets) ?? [];
     });
-    return [...ofPlugins, ...declaredByUpstream(upstream)];
+    return [...ofPlugins, ...this.#declaredByUpstream(upstream)];
+  }
+
+  #declaredByUpstream(upstream: unknown): readonly Declared[] {
+    if ((upstream as Partial<Upstream> | undefined)?.checks === undefined) return [];
+    const read = (): readonly HealthCheck[] | string => {
+      try {
+        return upstreamHealthChecks(upstream, (id) => clientKeyPairOf(this.#certificates.get(id)));
+      } catch (error) {
+        // Upstreams hold no values of secrets.
+        return error instanceof Error ? error.message : String(error);
+      }
+    };
+    return [{ canChange: false, refresh: () => null, read }];
   }
 
   #refresh(owner: string, watched: Watched): void {
@@ -224,12 +256,6 @@ export class HealthMonitor {
     const destinations = parseConnectTo(new Map(Object.entries(config.weir.connect_to)));
     return { resolver, destinations, connector, deadlines: this.#deadlines };
   }
-}
-
-function declaredByUpstream(upstream: unknown): readonly Declared[] {
-  if (upstream === undefined) return [];
-  const checks = upstreamHealthChecks(upstream);
-  return checks.length === 0 ? [] : [{ canChange: false, refresh: () => null, read: () => checks }];
 }
 
 function scheduleTimer(run: () => void, delayMs: number): () => void {

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { resources } from '../config/resources.ts';
 import type { DocumentItem } from '../config/store/standalone-document.ts';
 import { adminAddress } from './admin-endpoint.ts';
-import { CommandError } from './command-error.ts';
+import { CommandError, UsageError } from './command-error.ts';
 import { AdminClient, UnreachableError } from './transfer/admin-client.ts';
 import {
+  createPrivateKeyOpener,
   localConfiguration,
   type LocalGateway,
   readSource,
@@ -41,7 +42,7 @@ export async function runImport(
 ): Promise<void> {
   const { dryRun = false, prune = false, allowPartial = false } = options;
   if (isWithoutSource(options)) {
-    throw new CommandError('name what to import: a file, --from-admin, --from-etcd or --from-yaml');
+    throw new UsageError('name what to import: a file, --from-admin, --from-etcd or --from-yaml');
   }
   const reading = await readSource(options, gateway);
   const { client, present } = await openTarget(options, gateway, print);
@@ -93,7 +94,8 @@ async function openTarget(
 ): Promise<{ readonly client: AdminClient | null; readonly present: readonly DocumentItem[] }> {
   try {
     const client = toTarget(options, gateway);
-    return { client, present: (await readAdmin(client)).items };
+    const opener = createPrivateKeyOpener(localConfiguration(gateway), gateway);
+    return { client, present: (await readAdmin(client, opener)).items };
   } catch (error) {
     if (options.dryRun !== true || !(error instanceof UnreachableError)) throw error;
     print(`note: ${error.message}; everything counts as new`);
@@ -111,7 +113,7 @@ function toTarget({ toAdmin, toKey }: ImportOptions, gateway: LocalGateway): Adm
   if (config === null) throw new UnreachableError(`there is no ${configFile}: name a gateway with -p or --to-admin`);
   const address = adminAddress(config);
   if (address === null || address.port === 0) {
-    throw new CommandError(`${configFile} does not tell the port of an Admin API: name one with --to-admin`);
+    throw new UnreachableError(`${configFile} does not tell the port of an Admin API: name one with --to-admin`);
   }
   const ip = wildcardAddresses[address.ip] ?? (address.ip.includes(':') ? `[${address.ip}]` : address.ip);
   return new AdminClient({ url: `http://${ip}:${address.port}`, key });

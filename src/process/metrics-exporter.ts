@@ -5,7 +5,7 @@ import { version } from '../base/version.ts';
 import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import type { NodeListen } from '../config/static/listen.ts';
 import { type ReadMetric, renderMetrics } from '../observability/metrics/exposition.ts';
-import { type Buckets, metrics } from '../observability/metrics/metric-list.ts';
+import { metrics } from '../observability/metrics/metric-list.ts';
 import { type MergedMetrics, MetricsHub } from '../observability/metrics/metrics-hub.ts';
 import type { ResourceHealth } from '../upstream/health/instance-monitor.ts';
 import { isUsable } from '../upstream/health/health-state.ts';
@@ -32,17 +32,16 @@ interface MetricsExporterOptions extends GatewayFacts {
 
 /** The metrics of all workers, and the port where Prometheus asks for them. */
 export class MetricsExporter {
-  readonly hub = new MetricsHub();
+  readonly hub: MetricsHub;
   readonly #options: MetricsExporterOptions;
   readonly #endpoint: ConfiguredEndpoint<MetricsServer>;
-  readonly #buckets: Buckets;
   #prefix: string;
 
   constructor(options: MetricsExporterOptions) {
     const { config, log, serverHeader } = options;
     const { prometheus } = config.plugin_attr;
     this.#options = options;
-    this.#buckets = prometheus;
+    this.hub = new MetricsHub(prometheus);
     this.#prefix = prometheus.metric_prefix;
     this.#endpoint = new ConfiguredEndpoint({
       wanted: metricsAddress,
@@ -70,7 +69,7 @@ export class MetricsExporter {
   async reconfigure(config: GatewayConfig): Promise<void> {
     const { prometheus } = config.plugin_attr;
     this.#prefix = prometheus.metric_prefix;
-    if (bucketFields.some((field) => String(prometheus[field]) !== String(this.#buckets[field]))) {
+    if (bucketFields.some((field) => String(prometheus[field]) !== String(this.hub.buckets[field]))) {
       this.#options.log.warn('plugin_attr.prometheus: the buckets changed; they stay as they are until a restart');
     }
     await this.#openOrTell(() => this.#endpoint.reconfigure(config));
@@ -84,7 +83,7 @@ export class MetricsExporter {
     const merged = this.hub.merge();
     return renderMetrics(merged, [...nodeMetrics(), ...connectionMetrics(merged), ...this.#factMetrics()], {
       prefix: this.#prefix,
-      buckets: this.#buckets,
+      buckets: this.hub.buckets,
     });
   }
 
@@ -100,25 +99,31 @@ export class MetricsExporter {
   #factMetrics(): readonly ReadMetric[] {
     const { health, etcd } = this.#options;
     const facts = etcd();
-    const statuses = health().flatMap(({ instances }) =>
-      instances.flatMap(({ hostname: name, port, addresses }) =>
-        addresses.map(({ ip, status }) => ({
-          labels: { name, ip, port: String(port) },
-          value: isUsable(status) ? 1 : 0,
-        })),
-      ),
-    );
     return [
       {
         name: 'upstream_status',
         type: 'gauge',
         help: 'Health of addresses that are checked: 1 healthy, 0 unhealthy',
-        // Several routes may check the same address.
-        samples: [...new Map(statuses.map((sample) => [JSON.stringify(sample.labels), sample])).values()],
+        samples: health().flatMap(toStatusSamples),
       },
       ...(facts === null ? [] : etcdMetrics(facts)),
     ];
   }
+}
+
+/** Instances may share an address: it is healthy if it is so for all of them. */
+function toStatusSamples({ owner, instances }: ResourceHealth): ReadMetric['samples'] {
+  const samples = new Map<string, ReadMetric['samples'][number]>();
+  for (const { hostname: name, port, addresses } of instances) {
+    for (const { ip: address, status } of addresses) {
+      // A name that does not resolve stands for itself.
+      const ip = address === '' ? name : address;
+      const key = `${ip} ${port}`;
+      const value = isUsable(status) ? (samples.get(key)?.value ?? 1) : 0;
+      samples.set(key, { labels: { name: `/apisix/${owner}`, ip, port: String(port) }, value });
+    }
+  }
+  return [...samples.values()];
 }
 
 const bucketFields = [

@@ -84,7 +84,16 @@ function openEtcd(options: {
   const { config, log, check, catalogue } = options;
   const { prefix } = config.deployment.etcd;
   const { enable_encrypt_fields: encryptFields } = config.apisix.data_encryption;
-  const codec = createFieldEncryption({ encryptFields, keyring: keyringOf(config), catalogue });
+  let hasWarned = false;
+  const onUnopened = (kind: string, { id, username }: Readonly<Record<string, unknown>>): void => {
+    if (hasWarned) return;
+    hasWarned = true;
+    log.warn(
+      'a credential in etcd looks encrypted, and no key of apisix.data_encryption.keyring opens it: it is used as it is, like others that this does not name',
+      { resource: kind, id: id ?? username },
+    );
+  };
+  const codec = createFieldEncryption({ encryptFields, keyring: keyringOf(config), catalogue, onUnopened });
   const client = createEtcdClient(config, options.prefix);
   const lastGood = new LastGoodFile({ file: options.lastGoodFile, source: `etcd ${prefix}`, log, codec });
   return openEtcdStore({ client, prefix, codec, check, lastGood, log });

@@ -24,7 +24,7 @@ export interface WorkerPoolOptions {
   /** Takes what workers have seen of the health of upstreams. */
   readonly onHealthReport: (report: HealthReport) => void;
   readonly log: Log;
-  /** How long a worker may take to put a change into effect before it is replaced. Default 5000. */
+  /** How long a worker may take to put a change into effect before it is replaced, and 1 ms for each resource. Default 5000. */
   readonly applyTimeoutMs?: number;
   /** How long a worker may take until it listens. Default 30000. */
   readonly startTimeoutMs?: number;
@@ -141,7 +141,8 @@ class ThreadPool implements WorkerPool {
   }
 
   async #publishTo({ thread, index }: Slot, message: ConfigurationMessage): Promise<void> {
-    const timeoutMs = this.#applyTimeoutMs;
+    // Thousands of routes at once take seconds on a busy machine, and to replace the worker would cut its streams.
+    const timeoutMs = this.#applyTimeoutMs + message.changes.length;
     const outcome = await thread.apply(message, timeoutMs);
     if (outcome.kind === 'failed') {
       const fields = { worker: index, revision: message.revision, error: outcome.message };

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { ListenError } from './listen-probe.ts';
-import { releaseLocksOf } from '../shared-memory/shared-memory.ts';
+import { forgetThread } from '../shared-memory/shared-memory.ts';
 import type {
   ConfigurationMessage,
   MessageFromWorker,
@@ -109,7 +109,7 @@ export function startWorkerThread(workerUrl: URL, start: WorkerStart, options: W
     clearTimeout(startTimer);
     isReady = false;
     isGone = true;
-    releaseLocksOf(start.region, threadId);
+    forgetThread(start.region, threadId);
     const cause = reason ?? new Error(`ended by itself with code ${code}`);
     ready.reject(cause);
     gone.resolve(cause);

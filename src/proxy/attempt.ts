@@ -92,10 +92,17 @@ export class Attempt implements ResponseHandler {
     this.#reception = this.#target.receive(this.#ctx, head);
     this.#gear = this.#reception.gear;
     if (head.status === 101) return this.#ctx.exchange.switchProtocols(this.#reception.fields);
-    // A stream that breaks gets one more event, for which an announced length would leave no room.
-    const length = this.#gear === 'stream' ? undefined : head.fields.get('content-length');
-    this.#contentLength = length === undefined ? undefined : Number(length);
+    this.#contentLength = this.#announcedLength(head);
     this.#setLimits(this.#reception, head);
+  }
+
+  #announcedLength({ fields }: ResponseHead): number | undefined {
+    // A stream that breaks gets one more event, for which an announced length would leave no room.
+    if (this.#gear === 'stream') return undefined;
+    // A plugin has changed the method: the body that is announced does not come.
+    if (this.#outgoing.wire.method === 'HEAD' && this.#ctx.method !== 'HEAD') return 0;
+    const length = fields.get('content-length');
+    return length === undefined ? undefined : Number(length);
   }
 
   onData(bytes: Buffer): void {

@@ -3,6 +3,17 @@ import { compileIpMatcher } from '../base/ip.ts';
 import type { Exchange } from '../http/exchange.ts';
 
 /**
+ * Tells whether a request comes from a proxy whose `X-Forwarded-Proto`, `-Host` and `-Port` are believed.
+ *
+ * @param trusted - `apisix.trusted_addresses`.
+ */
+export function compileTrustedProxies(trusted: readonly string[]): (exchange: Exchange) => boolean {
+  if (trusted.length === 0) return () => false;
+  const isTrusted = compileIpMatcher(trusted);
+  return ({ connection }) => isTrusted(connection.remoteAddress);
+}
+
+/**
  * Tells whose request it is when a trusted proxy stands in front, as nginx's realip module does (without recursion):
  * the last address in the header, if the connection comes from one of the trusted addresses.
  *

@@ -30,6 +30,8 @@ export interface Gateway {
   readonly maxPostArgsBytes: number;
   /** The client's address, which a trusted proxy in front may tell. */
   readonly clientAddress: (exchange: Exchange) => string;
+  /** Whether that proxy may also tell how it was reached. */
+  readonly isTrustedProxy: (exchange: Exchange) => boolean;
   readonly writeAccessLog: (ctx: RequestContext) => void;
   readonly traffic: RequestCounter;
   readonly log: Log;
@@ -58,6 +60,7 @@ async function handle(exchange: Exchange, gateway: Gateway): Promise<void> {
 
   const ctx = new RequestContext(exchange, location, {
     remoteAddress: gateway.clientAddress(exchange),
+    isTrustedProxy: gateway.isTrustedProxy(exchange),
     maxBodyBytes: gateway.maxBodyBytes,
   });
   const snapshot = gateway.snapshot();
@@ -132,8 +135,9 @@ function finish(ctx: RequestContext, pipeline: Pipeline, gateway: Gateway): Serv
 /** From here on the request belongs to this pipeline, and so does its answer. @returns What to wait for, if anything. */
 function enter(ctx: RequestContext, pipeline: Pipeline, gateway: Gateway): Promise<unknown> | undefined {
   if (ctx.pipeline === pipeline) return undefined;
+  // That of a consumer has no others, and would forget the one that a plugin has told of while it ran.
+  if (ctx.pipeline === null) ctx.credentialPlaces = pipeline.credentialPlaces;
   ctx.pipeline = pipeline;
-  ctx.credentialPlaces = pipeline.credentialPlaces;
   if (pipeline.responseCaptureBytes > 0) {
     ctx.responseCapture = new BodyCapture(pipeline.responseCaptureBytes);
     ctx.exchange.onBodySent = ctx.responseCapture.add;
@@ -249,6 +253,7 @@ function refuse(exchange: Exchange, error: WeirError, gateway: Gateway): void {
     { path: '-', query: '' },
     {
       remoteAddress: gateway.clientAddress(exchange),
+      isTrustedProxy: gateway.isTrustedProxy(exchange),
       maxBodyBytes: 0,
     },
   );

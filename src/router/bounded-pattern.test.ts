@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BoundedPattern, compileSubstitute, PatternTimeout, replaceMatches } from './bounded-pattern.ts';
+import { BoundedPattern, compileSubstitute, PatternTimeout, replaceMatch } from './bounded-pattern.ts';
 
 for (const [pattern, text, substitute, once, all] of [
   ['^/a/(.*)/(.*)', '/a/b/c', '/$1-$2', '/b-c', '/b-c'],
@@ -13,8 +13,8 @@ for (const [pattern, text, substitute, once, all] of [
     const compiled = new BoundedPattern(pattern);
     const parts = compileSubstitute(substitute, compiled.groupCount);
     const first = compiled.exec(text);
-    assert.equal(replaceMatches(text, first === null ? [] : [first], parts), once);
-    assert.equal(replaceMatches(text, compiled.execAll(text), parts), all);
+    assert.equal(first && replaceMatch(text, first, parts), once);
+    assert.equal(compiled.replaceAll(text, parts), all);
   });
 }
 
@@ -28,6 +28,12 @@ for (const [substitute, reason] of [
     assert.throws(() => compileSubstitute(substitute, 1), reason);
   });
 }
+
+test('replacing a million matches is stopped as well', () => {
+  const pattern = new BoundedPattern('a');
+  assert.equal(pattern.replaceAll('a'.repeat(1000), ['b']), 'b'.repeat(1000));
+  assert.throws(() => pattern.replaceAll('a'.repeat(1_900_000), ['b']), PatternTimeout);
+});
 
 test('a pattern that backtracks without end is stopped', () => {
   const pattern = new BoundedPattern('^(a+)+$');

@@ -4,6 +4,8 @@ import { compilePcre } from './pcre.ts';
 
 /** For one text. */
 const budgetMs = 50;
+/** Replacing a match costs as much as looking at so many characters. */
+const charactersPerMatch = 50;
 
 /** A pattern took too long for a text, or ran out of stack. */
 export class PatternTimeout extends Error {
@@ -44,28 +46,33 @@ export class BoundedPattern {
   /** @throws PatternTimeout */
   exec(text: string): RegExpExecArray | null {
     let found: RegExpExecArray | null = null;
-    this.#run(text, () => {
+    this.#run(text.length, () => {
       found = this.#regex.exec(text);
     });
     return found;
   }
 
   /**
-   * Every match, or the first one.
+   * The text with the substitute in place of every match.
    *
    * @throws PatternTimeout
    */
-  execAll(text: string): RegExpExecArray[] {
-    let found: RegExpExecArray[] = [];
-    const all = new RegExp(this.#regex.source, `${this.#regex.flags}g`);
-    this.#run(text, () => {
-      found = [...text.matchAll(all)];
+  replaceAll(text: string, substitute: Substitute): string {
+    let replaced = '';
+    // Not `String.replace`, which the clock cannot interrupt between two matches.
+    this.#run(text.length * charactersPerMatch, () => {
+      let at = 0;
+      for (const match of text.matchAll(new RegExp(this.#regex.source, `${this.#regex.flags}g`))) {
+        replaced += text.slice(at, match.index) + fillSubstitute(substitute, match);
+        at = match.index + match[0].length;
+      }
+      replaced += text.slice(at);
     });
-    return found;
+    return replaced;
   }
 
-  #run(text: string, task: () => void): void {
-    if (text.length <= this.#affordableLength) task();
+  #run(textLength: number, task: () => void): void {
+    if (textLength <= this.#affordableLength) task();
     else if (!finishesWithin(budgetMs, task)) throw new PatternTimeout();
   }
 }
@@ -95,20 +102,15 @@ export function compileSubstitute(text: string, groupCount: number): Substitute 
   return parts.filter((part) => part !== '');
 }
 
-/** The substitute for one match. A group that took no part is empty. */
-export function fillSubstitute(substitute: Substitute, groups: readonly (string | undefined)[]): string {
+/** The text with the substitute in place of one match. */
+export function replaceMatch(text: string, match: RegExpExecArray, substitute: Substitute): string {
+  const end = match.index + match[0].length;
+  return text.slice(0, match.index) + fillSubstitute(substitute, match) + text.slice(end);
+}
+
+/** A group that took no part is empty. */
+function fillSubstitute(substitute: Substitute, groups: readonly (string | undefined)[]): string {
   let text = '';
   for (const part of substitute) text += typeof part === 'number' ? (groups[part] ?? '') : part;
   return text;
-}
-
-/** The text with the substitute in place of each of these matches. */
-export function replaceMatches(text: string, matches: readonly RegExpExecArray[], substitute: Substitute): string {
-  let replaced = '';
-  let at = 0;
-  for (const match of matches) {
-    replaced += text.slice(at, match.index) + fillSubstitute(substitute, match);
-    at = match.index + match[0].length;
-  }
-  return replaced + text.slice(at);
 }

@@ -3,6 +3,7 @@ import { type Log, silentLog } from '../base/log.ts';
 import { entryTableBytes, locksOf } from './entry-table.ts';
 import { createKeyedHash } from './keyed-hash.ts';
 import { NamedCells, namedCellsBytes } from './named-cells.ts';
+import { leaveSeats, RunningCounts, seatBytes } from './running-counts.ts';
 import { SharedCounters } from './shared-counters.ts';
 
 /** Memory that all threads of the process see, as plain data for `workerData`. It outlives reloads and dead workers. */
@@ -11,6 +12,7 @@ export interface SharedRegion {
   readonly seed: string;
   readonly cells: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
+  readonly seats: SharedArrayBuffer;
 }
 
 interface SharedRegionOptions {
@@ -30,17 +32,19 @@ export function createSharedRegion(options: SharedRegionOptions = {}): SharedReg
     seed: randomBytes(16).toString('hex'),
     cells: new SharedArrayBuffer(namedCellsBytes(cellSlots)),
     counters: new SharedArrayBuffer(entryTableBytes(counterBytes)),
+    seats: new SharedArrayBuffer(seatBytes),
   };
 }
 
 /**
- * For the main thread, when a worker has ended: had it been in the middle of counting, the others would wait for it for
- * two seconds.
+ * For the main thread, when a worker has ended: what ran in it does so no more, and had it been in the middle of counting,
+ * the others would wait for it for two seconds.
  *
  * @param threadId - That Node had given to the worker.
  */
-export function releaseLocksOf(region: SharedRegion, threadId: number): void {
+export function forgetThread(region: SharedRegion, threadId: number): void {
   locksOf(region.counters).releaseAllOf(threadId);
+  leaveSeats(region.seats, threadId);
 }
 
 interface SharedMemoryOptions {
@@ -53,6 +57,7 @@ interface SharedMemoryOptions {
 /** One thread's view of a {@link SharedRegion}. */
 export class SharedMemory {
   readonly cells: NamedCells;
+  readonly running: RunningCounts;
   readonly counters: SharedCounters;
 
   constructor(region: SharedRegion, { log = silentLog, now }: SharedMemoryOptions = {}) {
@@ -64,6 +69,7 @@ export class SharedMemory {
           'the shared memory is full of names of routes, deleted ones too: for routes that are new or changed from now on workers do not see which of their instances are unhealthy, and each worker takes turns of round robin by itself; restart the gateway',
         ),
     });
+    this.running = new RunningCounts(region.seats, this.cells);
     this.counters = new SharedCounters(region.counters, {
       hash,
       onEvict: () =>

@@ -1,4 +1,5 @@
 import { WeirError } from '../base/errors.ts';
+import type { RepeatedLog } from '../base/repeated-log.ts';
 import type { StoredResource } from '../config/store/store.ts';
 import type { TlsFacts, TlsTerminator } from '../http/tls-terminator.ts';
 import { ServerCertificate, type CertificateOptions } from './server-certificate.ts';
@@ -20,17 +21,24 @@ export interface Certificates {
    * @returns Null, or CLIENT_CERTIFICATE_REQUIRED, or MISDIRECTED_REQUEST: a new connection could do.
    */
   checkClient(tls: TlsFacts, request: { readonly host: string; readonly path: string }): WeirError | null;
+  /** Warns of those whose time is over, has not begun or ends soon. To be called from time to time: nothing else may change. */
+  warnOfDates(): void;
 }
 
 export interface CertificateCompilerOptions extends CertificateOptions {
   /** `apisix.ssl.fallback_sni`, undefined for none. */
   readonly fallbackName: string | undefined;
+  /** False: no listener has TLS, although clients are served. */
+  readonly isServed: boolean;
+  /** For what any client can cause. */
+  readonly repeatedLog: RepeatedLog;
 }
 
 /** Makes the table of the resources `ssls` and remembers each: a change of one reads none of the others anew. */
 export class CertificateCompiler {
   readonly #options: CertificateCompilerOptions;
   readonly #compiled = new WeakMap<StoredResource, ServerCertificate | null>();
+  #hasWarned = false;
 
   constructor(options: CertificateCompilerOptions) {
     this.#options = options;
@@ -45,7 +53,17 @@ export class CertificateCompiler {
         if (certificate !== null && !byName.has(name)) byName.set(name, certificate);
       }
     }
+    if (byName.size > 0 && !this.#options.isServed) this.#warnThatNobodyIsServed();
     return new CertificateTable(byName, this.#options);
+  }
+
+  /** APISIX serves HTTPS unless it is told not to. */
+  #warnThatNobodyIsServed(): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    this.#options.configurationLog.warn(
+      'there are ssls, but no listener for HTTPS: set apisix.ssl.enable to true, or delete them',
+    );
   }
 
   #compileOne(resource: StoredResource): ServerCertificate | null {
@@ -81,14 +99,19 @@ class CertificateTable implements Certificates {
     const name = serverName ?? this.#options.fallbackName;
     const certificate = name === undefined ? undefined : this.#lookUp(name);
     if (certificate !== undefined) return certificate.terminator();
+    const { repeatedLog } = this.#options;
     if (name === undefined) {
-      this.#options.log.warn('a TLS client that names no server (SNI) is refused: apisix.ssl.fallback_sni is not set');
+      const message = 'a TLS client that names no server (SNI) is refused: apisix.ssl.fallback_sni is not set';
+      repeatedLog.write('no server name', { level: 'warn', message, fields: {} });
     } else {
-      this.#options.log.warn('a TLS client is refused: there is no certificate for the server that it names', {
-        sni: name,
-      });
+      const message = 'a TLS client is refused: there is no certificate for the server that it names';
+      repeatedLog.write('unknown server name', { level: 'warn', message, fields: { sni: name } });
     }
     return null;
+  }
+
+  warnOfDates(): void {
+    for (const certificate of new Set(this.#byName.values())) certificate.warnOfDates();
   }
 
   checkClient(tls: TlsFacts, { host, path }: { readonly host: string; readonly path: string }): WeirError | null {

@@ -24,90 +24,113 @@ interface CompileOptions {
   readonly log: Log;
 }
 
-/** Compiles the consumers and all ways to recognize them. Never throws: what cannot be used is named in the log. */
-export function compileConsumers(resources: ConsumerResources, options: CompileOptions): ConsumerDirectory {
-  const { findPlugin, log } = options;
-  const overlays = new Overlays(resources.groups, options);
-  const consumers = new Map<string, Consumer>();
-  const customIds = new Map<Consumer, string | undefined>();
-  const credentials = new Map<string, ConfiguredCredential[]>();
-
-  const addCredentials = (consumer: Consumer, resource: StoredResource): void => {
-    const owner = `${resource.kind}/${resource.id}`;
-    for (const [name, conf] of Object.entries(pluginsOf(resource))) {
-      if (!isAuthentication(findPlugin(name)) || pluginMetaOf(conf).disable === true) continue;
-      const ofPlugin = credentials.get(name) ?? [];
-      ofPlugin.push({ consumer, owner, conf });
-      credentials.set(name, ofPlugin);
-    }
-  };
-
-  for (const resource of resources.consumers) {
-    const { group_id, labels = {} } = resource.value as ConsumerConf;
-    const groupId = group_id === undefined ? undefined : String(group_id);
-    const identity = { name: resource.id, groupId, credentialId: undefined };
-    const claims = claimsOf(identity, labels['custom_id']);
-    const consumer: Consumer = { ...identity, claims, overlay: overlays.of(resource, groupId) };
-    consumers.set(consumer.name, consumer);
-    customIds.set(consumer, labels['custom_id']);
-    addCredentials(consumer, resource);
-  }
-  for (const resource of resources.credentials) {
-    const slash = resource.id.indexOf('/');
-    const consumer = consumers.get(resource.id.slice(0, slash));
-    if (consumer === undefined) {
-      log.warn('a credential belongs to no consumer and is left out', { id: resource.id });
-      continue;
-    }
-    const identity = { ...consumer, credentialId: resource.id.slice(slash + 1) };
-    addCredentials({ ...identity, claims: claimsOf(identity, customIds.get(consumer)) }, resource);
-  }
-
-  const indexes = new Map<string, CredentialIndex>();
-  for (const [name, configured] of credentials) {
-    const plugin = findPlugin(name);
-    if (plugin !== undefined) indexes.set(name, new CredentialIndex(configured, { ...options, plugin }));
-  }
-  return {
-    get: (name) => consumers.get(name),
-    find: (plugin, key): ReturnType<ConsumerDirectory['find']> => indexes.get(plugin)?.find(key),
-  };
+/** A consumer with the credentials in its own `plugins`. */
+interface CompiledConsumer {
+  readonly consumer: Consumer;
+  readonly customId: string | undefined;
+  readonly credentials: readonly NamedCredential[];
 }
 
-/** Consumers of one group without plugins of their own share one overlay, and so their pipelines. */
-class Overlays {
-  readonly #groups: ReadonlyMap<string, StoredResource>;
-  readonly #options: CompileOptions;
-  readonly #ofGroups = new Map<string, ConsumerOverlay | null>();
+type NamedCredential = readonly [plugin: string, credential: ConfiguredCredential];
 
-  constructor(groups: ReadonlyMap<string, StoredResource>, options: CompileOptions) {
-    this.#groups = groups;
+/**
+ * Compiles the consumers and all ways to recognize them, and remembers each for as long as nothing of it changes: of 10,000
+ * only the one that does is compiled anew. Never throws: what cannot be used is named in the log.
+ */
+export class ConsumerCompiler {
+  readonly #options: CompileOptions;
+  readonly #groups = new Remembered<ConsumerOverlay | null>();
+  readonly #consumers = new Remembered<CompiledConsumer>();
+  readonly #credentials = new Remembered<readonly NamedCredential[]>();
+
+  constructor(options: CompileOptions) {
     this.#options = options;
   }
 
-  of(consumer: StoredResource, groupId: string | undefined): ConsumerOverlay | null {
-    const group = groupId === undefined ? null : this.#ofGroup(groupId);
-    if (!this.#hasPlugins(consumer)) return group;
-    const layers = [this.#options.layerOf(consumer), ...(group?.layers ?? [])];
-    return { layers, missingGroup: group?.missingGroup ?? null };
+  compile(resources: ConsumerResources): ConsumerDirectory {
+    const { findPlugin, log } = this.#options;
+    const groups = new Map<string, ConsumerOverlay | null>();
+    const consumers = new Map<string, CompiledConsumer>();
+    const credentials = new Map<string, ConfiguredCredential[]>();
+    const addCredentials = (added: readonly NamedCredential[]): void => {
+      for (const [name, credential] of added) {
+        const ofPlugin = credentials.get(name);
+        if (ofPlugin === undefined) credentials.set(name, [credential]);
+        else ofPlugin.push(credential);
+      }
+    };
+
+    for (const resource of resources.consumers) {
+      const { group_id } = resource.value as ConsumerConf;
+      const groupId = group_id === undefined ? undefined : String(group_id);
+      if (groupId !== undefined && !groups.has(groupId)) groups.set(groupId, this.#compileGroup(groupId, resources));
+      const group = groupId === undefined ? null : (groups.get(groupId) ?? null);
+      const compiled = this.#consumers.get(resource, group, () => this.#compileConsumer(resource, { groupId, group }));
+      consumers.set(resource.id, compiled);
+      addCredentials(compiled.credentials);
+    }
+    for (const resource of resources.credentials) {
+      const owner = consumers.get(resource.id.slice(0, resource.id.indexOf('/')));
+      if (owner === undefined) log.warn('a credential belongs to no consumer and is left out', { id: resource.id });
+      else addCredentials(this.#credentials.get(resource, owner, () => this.#compileCredential(resource, owner)));
+    }
+
+    const indexes = new Map<string, CredentialIndex>();
+    for (const [name, configured] of credentials) {
+      const plugin = findPlugin(name);
+      if (plugin !== undefined) indexes.set(name, new CredentialIndex(configured, { ...this.#options, plugin }));
+    }
+    return {
+      get: (name) => consumers.get(name)?.consumer,
+      find: (plugin, key): ReturnType<ConsumerDirectory['find']> => indexes.get(plugin)?.find(key),
+    };
   }
 
-  #ofGroup(id: string): ConsumerOverlay | null {
-    let overlay = this.#ofGroups.get(id);
-    if (overlay === undefined) {
-      overlay = this.#compileGroup(id);
-      this.#ofGroups.set(id, overlay);
+  /** Consumers of one group without plugins of their own share its overlay, and so their pipelines. */
+  #compileGroup(id: string, { groups }: ConsumerResources): ConsumerOverlay | null {
+    const group = groups.get(id);
+    if (group === undefined) {
+      this.#options.log.error('a consumer group does not exist; requests of its consumers are refused', {
+        group_id: id,
+      });
+      return { layers: [], missingGroup: id };
     }
-    return overlay;
+    return this.#groups.get(group, null, () =>
+      this.#hasPlugins(group) ? { layers: [this.#options.layerOf(group)], missingGroup: null } : null,
+    );
   }
 
-  #compileGroup(id: string): ConsumerOverlay | null {
-    const group = this.#groups.get(id);
-    if (group !== undefined) {
-      return this.#hasPlugins(group) ? { layers: [this.#options.layerOf(group)], missingGroup: null } : null;
-    }
-    this.#options.log.error('a consumer group does not exist; requests of its consumers are refused', { group_id: id });
-    return { layers: [], missingGroup: id };
+  #compileConsumer(
+    resource: StoredResource,
+    { groupId, group }: { groupId: string | undefined; group: ConsumerOverlay | null },
+  ): CompiledConsumer {
+    const { labels = {} } = resource.value as ConsumerConf;
+    const customId = labels['custom_id'];
+    const identity = { name: resource.id, groupId, credentialId: undefined };
+    const overlay = this.#hasPlugins(resource)
+      ? {
+          layers: [this.#options.layerOf(resource), ...(group?.layers ?? [])],
+          missingGroup: group?.missingGroup ?? null,
+        }
+      : group;
+    const consumer: Consumer = { ...identity, claims: claimsOf(identity, customId), overlay };
+    return { consumer, customId, credentials: this.#credentialsOf(resource, consumer) };
+  }
+
+  #compileCredential(resource: StoredResource, { consumer, customId }: CompiledConsumer): readonly NamedCredential[] {
+    const identity = { ...consumer, credentialId: resource.id.slice(resource.id.indexOf('/') + 1) };
+    return this.#credentialsOf(resource, { ...identity, claims: claimsOf(identity, customId) });
+  }
+
+  #credentialsOf(resource: StoredResource, consumer: Consumer): readonly NamedCredential[] {
+    const owner = `${resource.kind}/${resource.id}`;
+    const plugins = (resource.value['plugins'] ?? {}) as Readonly<Record<string, unknown>>;
+    return Object.entries(plugins)
+      .filter(([name, conf]) => {
+        const plugin = this.#options.findPlugin(name);
+        return plugin !== undefined && plugin.consumer !== null && pluginMetaOf(conf).disable !== true;
+      })
+      .map(([name, conf]) => [name, { consumer, owner, conf }]);
   }
 
   /** Plugins that run. What a consumer is recognized by is none. */
@@ -116,10 +139,16 @@ class Overlays {
   }
 }
 
-export function isAuthentication(plugin: Plugin | undefined): boolean {
-  return plugin !== undefined && plugin.consumer !== null;
-}
+/** What was made of a resource and something else, for as long as both stay the same objects. */
+class Remembered<T> {
+  // Keyed by the resource object itself: an unchanged resource is the same object from one revision to the next.
+  readonly #made = new WeakMap<StoredResource, { readonly of: unknown; readonly value: T }>();
 
-function pluginsOf({ value }: StoredResource): Readonly<Record<string, unknown>> {
-  return (value['plugins'] ?? {}) as Readonly<Record<string, unknown>>;
+  get(resource: StoredResource, other: unknown, make: () => T): T {
+    const known = this.#made.get(resource);
+    if (known !== undefined && known.of === other) return known.value;
+    const value = make();
+    this.#made.set(resource, { of: other, value });
+    return value;
+  }
 }

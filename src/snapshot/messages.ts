@@ -2,6 +2,7 @@ import type { GatewayConfig } from '../config/static/gateway-config.ts';
 import type { ClientListen } from '../config/static/listen.ts';
 import type { ResourceChange, StoreState } from '../config/store/store.ts';
 import type { SharedRegion } from '../shared-memory/shared-memory.ts';
+import type { WorkerPage } from '../observability/metrics/worker-metrics.ts';
 import type { HealthReport } from '../upstream/health/shared-health.ts';
 
 /** What a worker thread is started with (`workerData`). Plain data: it crosses the thread border as a copy. */
@@ -18,7 +19,7 @@ export interface WorkerStart {
   /** The same memory for all workers, not a copy. */
   readonly region: SharedRegion;
   /** Where this worker alone counts its requests, and the main thread reads. */
-  readonly metricPage: SharedArrayBuffer;
+  readonly metricPage: WorkerPage;
 }
 
 /**

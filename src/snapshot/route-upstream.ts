@@ -1,5 +1,6 @@
 import type { Route } from '../config/route.ts';
 import type { Service } from '../config/service.ts';
+import { clientKeyPairOf } from '../config/ssl.ts';
 import type { StoredResource } from '../config/store/store.ts';
 import { compileUpstream, type UpstreamOptions } from '../forward/compile-upstream.ts';
 import type { Step } from '../pipeline/define-plugin.ts';
@@ -54,7 +55,7 @@ export function compileUpstreamStep(
     owner: place.owner,
     ...(timeout !== undefined && { timeout }),
     allowsWebSocket: ofRoute ?? ofService ?? false,
-    findClientCertificate: (id) => findClientCertificate(id, all),
+    findClientCertificate: (id) => clientKeyPairOf(all.of('ssls').get(id)),
     env,
   });
   return (ctx) => {
@@ -81,9 +82,4 @@ function findUpstream({ route, service }: RouteResources, all: ResourceSet): Ups
 function certificateIdOf(conf: unknown): string | null {
   const { tls } = conf as { readonly tls?: { readonly client_cert_id?: string | number } };
   return tls?.client_cert_id === undefined ? null : String(tls.client_cert_id);
-}
-
-function findClientCertificate(id: string, all: ResourceSet): { cert: string; key: string } | null {
-  const { cert, key } = (all.of('ssls').get(id)?.value ?? {}) as { readonly cert?: string; readonly key?: string };
-  return cert === undefined || key === undefined ? null : { cert, key };
 }

@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto';
 import type { Log } from '../base/log.ts';
 import { findSecretReferences, isSecretReference, replaceSecretReferences } from '../config/secret-reference.ts';
 import type { Ssl } from '../config/ssl.ts';
@@ -7,6 +6,7 @@ import { TlsTerminator, type TlsSettings } from '../http/tls-terminator.ts';
 import type { SecretSource } from '../pipeline/secret-hooks.ts';
 import type { Secret, SecretState } from '../pipeline/secret.ts';
 import { BoundedPattern, PatternTimeout } from '../router/bounded-pattern.ts';
+import { noticeOfDates, readValidity } from './certificate-dates.ts';
 
 export interface CertificateOptions {
   /** What config.yaml says for all names. */
@@ -30,6 +30,7 @@ export class ServerCertificate {
   readonly #secrets: readonly Secret[];
   // Made by the first handshake: reading a key takes a millisecond, and there may be thousands that nobody asks for.
   #terminator: TlsTerminator | null = null;
+  #validities: readonly ReturnType<typeof readValidity>[] = [];
   #states: readonly SecretState[] | null = null;
 
   private constructor(id: string, ssl: Ssl, options: CertificateOptions) {
@@ -51,7 +52,7 @@ export class ServerCertificate {
     const ssl = value as Ssl;
     if (ssl.status === 0 || ssl.type === 'client') return null;
     const certificate = new ServerCertificate(id, ssl, options);
-    certificate.#checkDates();
+    certificate.#setDates(ssl);
     return certificate;
   }
 
@@ -75,7 +76,9 @@ export class ServerCertificate {
     if (states !== null && this.#secrets.every(({ state }, index) => state === states[index])) return this.#terminator;
     this.#states = this.#secrets.map(({ state }) => state);
     try {
-      this.#terminator = new TlsTerminator(this.#settings());
+      const ssl = this.#withSecrets();
+      this.#terminator = new TlsTerminator(this.#toSettings(ssl));
+      if (this.#secrets.length > 0) this.#setDates(ssl);
     } catch (error) {
       // That of before serves on, if there was one.
       const reason = error instanceof Error ? error.message : String(error);
@@ -84,8 +87,7 @@ export class ServerCertificate {
     return this.#terminator;
   }
 
-  #settings(): TlsSettings {
-    const { cert = '', key = '', certs = [], keys = [], client, ssl_protocols } = this.#withSecrets();
+  #toSettings({ cert = '', key = '', certs = [], keys = [], client, ssl_protocols }: Ssl): TlsSettings {
     const { tls, log } = this.#options;
     return {
       ...tls,
@@ -106,23 +108,19 @@ export class ServerCertificate {
     }) as Ssl;
   }
 
-  #checkDates(): void {
-    const { cert = '', certs = [] } = this.#ssl;
-    for (const pem of [cert, ...certs]) {
-      if (isSecretReference(pem)) continue;
-      const { validFromDate, validToDate } = new X509Certificate(pem);
-      const fields = { ssl_id: this.id, names: this.names.join(', ') };
-      if (validToDate.getTime() < Date.now()) {
-        const since = validToDate.toISOString();
-        this.#options.configurationLog.warn('a certificate has expired: clients will refuse it', { ...fields, since });
-      } else if (validFromDate.getTime() > Date.now()) {
-        const from = validFromDate.toISOString();
-        this.#options.configurationLog.warn('a certificate is not yet valid: clients will refuse it', {
-          ...fields,
-          from,
-        });
-      }
+  /** Warns of those whose time is over, has not begun or ends soon, as far as they have been read. */
+  warnOfDates(): void {
+    for (const validity of this.#validities) {
+      const notice = noticeOfDates(validity, Date.now());
+      if (notice === null) continue;
+      const fields = { ssl_id: this.id, names: this.names.join(', '), ...notice.fields };
+      this.#options.configurationLog.warn(notice.message, fields);
     }
+  }
+
+  #setDates({ cert = '', certs = [] }: Ssl): void {
+    this.#validities = [cert, ...certs].filter((pem) => !isSecretReference(pem)).map(readValidity);
+    this.warnOfDates();
   }
 }
 

@@ -148,6 +148,23 @@ describe('a snapshot', () => {
     assert.equal(pipelineOf('a').steps.length, 1);
   });
 
+  test('compiles only the consumers anew that a change concerns', () => {
+    const { compiler } = createCompiler();
+    const keyed = { plugins: { auth: { key: 'one' } } };
+    const others = [stored('credentials', 'b/one', keyed), stored('consumers', 'a', { group_id: 'g' })];
+    const group = stored('consumer_groups', 'g', { plugins: { fake: {} } });
+    const owner = stored('consumers', 'b');
+    const { consumers: first } = compiler.compile([group, owner, ...others], 1);
+    const { consumers: second } = compiler.compile([stored('consumer_groups', 'g'), owner, ...others], 2);
+    assert.equal(first.get('a')?.overlay?.layers[0]?.owner, 'consumer_groups/g');
+    assert.equal(second.get('a')?.overlay, null);
+    assert.equal(second.get('b'), first.get('b'));
+    assert.equal(second.find('auth', 'one'), first.find('auth', 'one'));
+    const { consumers: third } = compiler.compile([group, stored('consumers', 'b', { group_id: 'g' }), ...others], 3);
+    assert.notEqual(third.find('auth', 'one'), first.find('auth', 'one'));
+    assert.equal((third.find('auth', 'one') as { consumer: { groupId: string } }).consumer.groupId, 'g');
+  });
+
   test('of ten thousand consumers and routes is made in seconds', () => {
     const { compiler } = createCompiler();
     const resources = Array.from({ length: 10_000 }, (_, i) => [

@@ -9,7 +9,7 @@ import type { SecretCache } from '../pipeline/secret-cache.ts';
 import type { RouterMode } from '../router/route-entry.ts';
 import { createRouter, type Router } from '../router/router.ts';
 import type { CertificateCompiler, Certificates } from './certificates.ts';
-import { compileConsumers, isAuthentication } from './consumers.ts';
+import { ConsumerCompiler } from './consumers.ts';
 import { MergedPipelines } from './merged-pipelines.ts';
 import { ResourceSet } from './resource-set.ts';
 import { RouteCompiler, type CompiledRoute } from './route-compiler.ts';
@@ -59,6 +59,7 @@ export class SnapshotCompiler {
   readonly #options: SnapshotOptions;
   readonly #instances: PluginInstances;
   readonly #routes: RouteCompiler;
+  readonly #consumers: ConsumerCompiler;
   // Keyed by the resource object itself: an unchanged resource is the same object from one revision to the next.
   readonly #layers = new WeakMap<StoredResource, PluginLayer>();
   #previous: Previous | null = null;
@@ -68,6 +69,7 @@ export class SnapshotCompiler {
     this.#options = options;
     this.#instances = new PluginInstances(options);
     this.#routes = new RouteCompiler({ ...options, layerOf });
+    this.#consumers = new ConsumerCompiler({ ...options, layerOf, log: options.env.configurationLog });
   }
 
   compile(given: Iterable<StoredResource>, revision: number): Snapshot {
@@ -124,15 +126,11 @@ export class SnapshotCompiler {
   #compileConsumers(resources: ResourceSet): ConsumerDirectory {
     const previous = this.#previous;
     if (previous?.resources.isSame(resources, ...consumerKinds) === true) return previous.consumers;
-    const { findPlugin, secrets, env } = this.#options;
-    return compileConsumers(
-      {
-        consumers: resources.list('consumers'),
-        credentials: resources.list('credentials'),
-        groups: resources.of('consumer_groups'),
-      },
-      { findPlugin, layerOf: (resource) => this.#layerOf(resource), secrets, log: env.configurationLog },
-    );
+    return this.#consumers.compile({
+      consumers: resources.list('consumers'),
+      credentials: resources.list('credentials'),
+      groups: resources.of('consumer_groups'),
+    });
   }
 
   #layerOf(resource: StoredResource): PluginLayer {
@@ -152,7 +150,7 @@ function createLayer({ kind, id, value }: StoredResource, findPlugin: SnapshotOp
   return {
     owner: `${kind}/${id}`,
     plugins: isOfConsumers
-      ? Object.fromEntries(Object.entries(plugins).filter(([name]) => !isAuthentication(findPlugin(name))))
+      ? Object.fromEntries(Object.entries(plugins).filter(([name]) => findPlugin(name)?.authenticates !== true))
       : plugins,
   };
 }

@@ -53,6 +53,11 @@ export interface WireRequest {
   readonly source?: BodySource;
   /** Asks for another protocol: after a 101 bytes go both ways as they are, up to the end of the connection. */
   readonly upgrades?: boolean;
+  /**
+   * False: to send it twice may be to do it twice, so it is not sent again when a kept connection turns out to be dead.
+   * Default: true.
+   */
+  readonly isRepeatable?: boolean;
 }
 
 /** Who keeps the connection between requests: the pool. */

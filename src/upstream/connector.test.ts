@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { openBlackHole } from '../../test/support/black-hole.ts';
+import { freePort } from '../../test/support/free-port.ts';
 import {
   expiredCertificate,
   selfSignedCertificate,
@@ -23,14 +24,14 @@ interface Listening extends AsyncDisposable {
   readonly open: ReadonlySet<Socket>;
 }
 
-async function listen(server: Server, host = '127.0.0.1'): Promise<Listening> {
+async function listen(server: Server, host = '127.0.0.1', port = 0): Promise<Listening> {
   const open = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     open.add(socket);
     socket.on('error', () => {}).on('close', () => open.delete(socket));
   });
   server.on('tlsClientError', () => {});
-  server.listen(0, host);
+  server.listen(port, host);
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
@@ -60,6 +61,7 @@ interface Settings {
   readonly connectTo?: Record<string, string>;
   readonly trustedCa?: string;
   readonly lookup?: Lookup;
+  readonly random?: () => number;
 }
 
 function connectorWith(settings: Settings = {}): Connector {
@@ -69,6 +71,7 @@ function connectorWith(settings: Settings = {}): Connector {
     connectTo: new Map(Object.entries(settings.connectTo ?? {})),
     ...(trustedCa !== '' && { trustedCa }),
     log: silentLog,
+    random: settings.random ?? (() => 0),
   });
 }
 
@@ -108,13 +111,6 @@ async function fail(
   return { error, details };
 }
 
-/** Ports that nobody listens on. */
-async function refusingPort(): Promise<number> {
-  const gone = await listen(createServer());
-  await gone[Symbol.asyncDispose]();
-  return gone.port;
-}
-
 async function becomesTrue(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 2000;
   while (!condition() && performance.now() < deadline) await sleep(5);
@@ -149,13 +145,26 @@ describe('a plain connection', () => {
     socket.destroy();
   });
 
+  test('begins with any address of the name', async () => {
+    await using other = await listen(createServer(greeting), '127.0.0.2', server.port);
+    const turns = [0.9, 0, 0.5];
+    const connector = connectorWith({ random: () => turns.shift() ?? 0 });
+    const reached: string[] = [];
+    while (turns.length > 0) {
+      const { socket, details } = await succeed(connector, to('http', 'two.example', other.port));
+      reached.push(details.address.replace(`:${other.port}`, ''));
+      socket.destroy();
+    }
+    assert.deepEqual(reached, ['127.0.0.1', '127.0.0.2', '127.0.0.1']);
+  });
+
   for (const [name, sick, healthy, tried] of [
     ['an unhealthy address is not tried', ['127.0.0.2'], true, ['127.0.0.1']],
     ['addresses that are all unhealthy are tried', ['127.0.0.1', '127.0.0.2'], true, ['127.0.0.2', '127.0.0.1']],
     ['health does not count when no address is usable', ['127.0.0.2'], false, ['127.0.0.2', '127.0.0.1']],
   ] as const) {
     test(name, async () => {
-      const port = await refusingPort();
+      const port = await freePort();
       const health = { healthy, isAddressHealthy: (ip: string) => !sick.some((each) => each === ip) };
       const { details } = await fail(connectorWith(), { ...to('http', 'two.example', port), health });
       assert.equal(details.address, tried.map((ip) => `${ip}:${port}`).join(', '));
@@ -389,6 +398,15 @@ for (const { name, server, host, trustedCa = testCa, message } of tlsFailures) {
   });
 }
 
+test('a client certificate that OpenSSL does not take is UPSTREAM_TLS, and costs nothing but the request', async () => {
+  await using listening = await listen(createTlsServer(serverCertificate));
+  const clientCertificate = { cert: 'no certificate', key: 'no key', id: 'broken' };
+  const { error } = await fail(connectorWith(), { ...to('https', 'localhost', listening.port), clientCertificate });
+  assert.equal(error.code, 'UPSTREAM_TLS');
+  assert.match(error.message, /: the client certificate cannot be used$/);
+  await becomesTrue(() => listening.open.size === 0);
+});
+
 test('a name that does not exist is UPSTREAM_DNS', async () => {
   const { error, details } = await fail(connectorWith(), to('https', 'api.foo.example', 443));
   assert.equal(error.code, 'UPSTREAM_DNS');
@@ -407,7 +425,7 @@ test('a name server that does not answer is told apart from a name that does not
 });
 
 test('a refused connection is UPSTREAM_CONNECT and names the address', async () => {
-  const port = await refusingPort();
+  const port = await freePort();
   const { error, details } = await fail(connectorWith(), to('http', '127.0.0.1', port));
   assert.equal(error.code, 'UPSTREAM_CONNECT');
   assert.equal(error.message, `cannot connect to the upstream: 127.0.0.1:${port}: connection refused`);
@@ -416,7 +434,7 @@ test('a refused connection is UPSTREAM_CONNECT and names the address', async () 
 });
 
 test('when all addresses of a name refuse all are named', async () => {
-  const port = await refusingPort();
+  const port = await freePort();
   const { error, details } = await fail(connectorWith(), to('http', 'two.example', port));
   assert.equal(error.code, 'UPSTREAM_CONNECT');
   assert.match(error.message, /127\.0\.0\.2:\d+: connection refused, 127\.0\.0\.1:\d+: connection refused$/);

@@ -4,7 +4,7 @@ import { WeirError, type ErrorCode } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { ClientCertificate } from './client-certificate.ts';
 import { parseConnectTo, type Destination } from './connect-to.ts';
-import { describeFailures, raceToConnect, type RaceResult } from './happy-eyeballs.ts';
+import { describeFailures, raceToConnect, startAnywhere, type RaceResult } from './happy-eyeballs.ts';
 import { mayUse, type AddressHealth } from './health/target-health.ts';
 import { hostPort, type Origin } from './origin.ts';
 import type { Resolver } from './resolver.ts';
@@ -17,6 +17,8 @@ export interface ConnectorOptions {
   /** PEM of authorities that are trusted beside those of Node and of the operating system. */
   readonly trustedCa?: string;
   readonly log: Log;
+  /** From 0 up to 1: where among the addresses of a name a connection begins. Default: that of the system. */
+  readonly random?: () => number;
 }
 
 export interface ConnectOptions {
@@ -63,11 +65,13 @@ interface ConnectorParts {
   readonly destinations: ReadonlyMap<string, Destination>;
   readonly tls: TlsClient;
   readonly log: Log;
+  readonly random: () => number;
 }
 
 /** @throws {TypeError} when `connectTo` or `trustedCa` cannot be read; the message names the setting. */
-export function createConnector({ resolver, connectTo, trustedCa, log }: ConnectorOptions): Connector {
-  const parts = { resolver, destinations: parseConnectTo(connectTo), tls: createTlsClient(trustedCa), log };
+export function createConnector(options: ConnectorOptions): Connector {
+  const { resolver, connectTo, trustedCa, log, random = Math.random } = options;
+  const parts = { resolver, destinations: parseConnectTo(connectTo), tls: createTlsClient(trustedCa), log, random };
   return {
     connect(options, done) {
       const attempt = new ConnectAttempt(parts, options, done);
@@ -117,7 +121,8 @@ class ConnectAttempt {
 
   #connect(addresses: readonly LookupAddress[], port: number): void {
     if (this.#settled) return;
-    const race = raceToConnect(this.#fit(addresses), port, (result) => this.#onRaceDone(result));
+    const order = startAnywhere(this.#fit(addresses), this.#parts.random());
+    const race = raceToConnect(order, port, (result) => this.#onRaceDone(result));
     this.#stop = () => race.cancel();
     this.#tried = race.tried;
     this.#stage = 'while connecting to';
@@ -148,10 +153,16 @@ class ConnectAttempt {
     // The dot that ends an absolute name belongs to DNS: RFC 6066 section 3 excludes it from SNI.
     const name = servername.toLowerCase().replace(/\.$/, '');
     const handshake = { name, port: origin.port, verify: verifyTls, ...(clientCertificate && { clientCertificate }) };
-    this.#stop = this.#parts.tls.handshake(socket, handshake, (failure, tlsSocket) => {
-      if (failure === null) this.#succeed(tlsSocket);
-      else this.#onHandshakeFailure(failure);
-    });
+    try {
+      this.#stop = this.#parts.tls.handshake(socket, handshake, (failure, tlsSocket) => {
+        if (failure === null) this.#succeed(tlsSocket);
+        else this.#onHandshakeFailure(failure);
+      });
+    } catch (error) {
+      // OpenSSL does not take the client certificate. It was checked when it was configured, perhaps by another version.
+      socket.destroy();
+      this.#fail('UPSTREAM_TLS', `${this.#name}: the client certificate cannot be used`, error);
+    }
   }
 
   #onUnreachable(failures: RaceResult['failures']): void {

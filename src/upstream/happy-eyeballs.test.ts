@@ -5,7 +5,14 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBlackHole } from '../../test/support/black-hole.ts';
-import { describeFailures, interleaveFamilies, raceToConnect, type RaceResult } from './happy-eyeballs.ts';
+import { freePort } from '../../test/support/free-port.ts';
+import {
+  describeFailures,
+  interleaveFamilies,
+  raceToConnect,
+  startAnywhere,
+  type RaceResult,
+} from './happy-eyeballs.ts';
 
 async function listen(host = '127.0.0.1', port = 0): Promise<{ server: Server; port: number } & AsyncDisposable> {
   const server = createServer((socket) => socket.on('error', () => {}).resume());
@@ -49,13 +56,31 @@ for (const { given, order } of orders) {
   });
 }
 
+for (const [given, random, order] of [
+  ['1.1.1.1', 0.9, '1.1.1.1'],
+  ['1 2 3', 0, '1 2 3'],
+  ['1 2 3', 0.34, '2 3 1'],
+  ['1 2 3', 0.99, '3 1 2'],
+  ['::1 1 2 ::2', 0.5, '::2 ::1 2 1'],
+] as const) {
+  test(`[${given}] may begin anywhere, with ${random}: [${order}]`, () => {
+    const started = startAnywhere(addresses(...given.split(' ')), random);
+    assert.equal(started.map(({ address }) => address).join(' '), order);
+  });
+}
+
 test('an address that refuses is passed over at once', async () => {
   await using live = await listen();
-  const { socket, address, failures, tookMs } = await race(addresses('127.0.0.2', '127.0.0.1'), live.port);
-  socket?.destroy();
-  assert.equal(address, `127.0.0.1:${live.port}`);
-  assert.equal(describeFailures(failures), `127.0.0.2:${live.port}: connection refused`);
-  assert.ok(tookMs < 200, `${tookMs} ms`);
+  const times: number[] = [];
+  // The next address would come by itself after 250 ms. A busy machine may be as slow once, and not every time.
+  for (let n = 0; n < 5; n++) {
+    const { socket, address, failures, tookMs } = await race(addresses('127.0.0.2', '127.0.0.1'), live.port);
+    socket?.destroy();
+    assert.equal(address, `127.0.0.1:${live.port}`);
+    assert.equal(describeFailures(failures), `127.0.0.2:${live.port}: connection refused`);
+    times.push(tookMs);
+  }
+  assert.ok(Math.min(...times) < 200, `${times.join()} ms`);
 });
 
 test('an address that never answers delays by 250 ms and its attempt is closed afterwards', async () => {
@@ -93,14 +118,13 @@ test('IPv6 is reached when the IPv4 address refuses', async (t) => {
 });
 
 test('when all addresses fail each failure is reported', async () => {
-  const gone = await listen();
-  await gone[Symbol.asyncDispose]();
-  const { socket, address, failures } = await race(addresses('127.0.0.1', '127.0.0.2'), gone.port);
+  const port = await freePort();
+  const { socket, address, failures } = await race(addresses('127.0.0.1', '127.0.0.2'), port);
   assert.equal(socket, null);
   assert.equal(address, '');
   assert.equal(
     describeFailures(failures),
-    `127.0.0.1:${gone.port}: connection refused, 127.0.0.2:${gone.port}: connection refused`,
+    `127.0.0.1:${port}: connection refused, 127.0.0.2:${port}: connection refused`,
   );
 });
 

@@ -107,6 +107,22 @@ export function interleaveFamilies(addresses: readonly LookupAddress[]): readonl
   return order;
 }
 
+/**
+ * The same addresses, each family beginning with another one: connections are spread over the servers that share a name.
+ * Which family comes first stays the system's choice.
+ *
+ * @param random - From 0 up to 1.
+ */
+export function startAnywhere(addresses: readonly LookupAddress[], random: number): readonly LookupAddress[] {
+  if (addresses.length === 1) return addresses;
+  const first = addresses.filter(({ family }) => family === addresses[0]?.family);
+  const others = addresses.filter(({ family }) => family !== addresses[0]?.family);
+  return [first, others].flatMap((list) => {
+    const start = Math.floor(random * list.length);
+    return [...list.slice(start), ...list.slice(0, start)];
+  });
+}
+
 /** `1.2.3.4:443: connection refused`, one after the other. */
 export function describeFailures(failures: readonly ConnectFailure[]): string {
   return failures.map(({ address, error }) => `${address}: ${describeSystemError(error)}`).join(', ');

@@ -238,6 +238,7 @@ export class UpstreamCall implements ResponseHandler {
     if (this.#aborted) return;
     const wasStale =
       this.reused &&
+      this.#request.isRepeatable !== false &&
       error.code === 'UPSTREAM_RESET' &&
       connection?.answerStarted === false &&
       connection.waitedMs < staleWindowMs;

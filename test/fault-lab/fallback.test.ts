@@ -193,7 +193,7 @@ function endlessErrorCases(mode: Mode): Case[] {
 }
 
 for (const { name, strategy, modes } of strategies) {
-  describe(`with ${name}, the first instance's answer`, { timeout: 60_000 }, () => {
+  describe(`with ${name}, the first instance's answer`, { timeout: 120_000 }, () => {
     const conf = { fallback_strategy: strategy };
 
     for (const mode of modes) {
@@ -220,7 +220,7 @@ for (const { name, strategy, modes } of strategies) {
       ));
   });
 
-  describe(`with ${name}, a first instance that cannot be called`, { timeout: 30_000 }, () => {
+  describe(`with ${name}, a first instance that cannot be called`, { timeout: 120_000 }, () => {
     for (const { name: what, open, status } of badPlaces) {
       test(`because it ${what}: the second instance answers`, async () => {
         await using place = await open();
@@ -237,7 +237,7 @@ for (const { name, strategy, modes } of strategies) {
   });
 }
 
-describe('without a strategy', { timeout: 30_000 }, () => {
+describe('without a strategy', { timeout: 120_000 }, () => {
   for (const mode of everyMode) {
     const { dialect, stream } = mode;
     test(`what the first instance does is what the client gets, ${dialect.name}, ${mode.mode}`, async () => {
@@ -271,7 +271,7 @@ describe('without a strategy', { timeout: 30_000 }, () => {
   }
 });
 
-describe('when both instances fail', { timeout: 30_000 }, () => {
+describe('when both instances fail', { timeout: 120_000 }, () => {
   test('V13 the client gets 502 with what the last one said', async () => {
     const [json] = errorBodies;
     await inLanes(everyMode, everyMode.length, async ({ dialect, stream }) => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { openBlackHole } from '../support/black-hole.ts';
+import { freePort } from '../support/free-port.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
 import { answerJson, chatAnswer, startIdleServer, startProvider } from '../support/mock-provider.ts';
 import { expiredCertificate } from '../support/tls-fixtures.ts';
@@ -36,9 +37,7 @@ export const badPlaces: readonly BadPlaceKind[] = [
 
 /** A port on which nobody listens. */
 export async function openClosedPort(): Promise<BadPlace> {
-  const server = await startIdleServer();
-  await server[Symbol.asyncDispose]();
-  return { url: server.url, [Symbol.asyncDispose]: () => Promise.resolve() };
+  return { url: `http://127.0.0.1:${await freePort()}`, [Symbol.asyncDispose]: () => Promise.resolve() };
 }
 
 async function openResetter(scheme = 'http'): Promise<BadPlace> {

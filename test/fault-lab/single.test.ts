@@ -31,7 +31,7 @@ function route(url: string, dialect: Dialect, conf: object = {}): Promise<string
   return lab.route(dialect, { 'ai-proxy': { ...providerAt(url, dialect), ...conf } });
 }
 
-describe('an answer that stops', { timeout: 60_000 }, () => {
+describe('an answer that stops', { timeout: 120_000 }, () => {
   for (const { dialect, mode, stream } of everyMode) {
     const wire = goodAnswer(dialect, stream);
     for (const stop of ['close', 'reset'] as const) {
@@ -97,7 +97,7 @@ describe('an answer that stops', { timeout: 60_000 }, () => {
   }
 });
 
-describe('an answer that is wrong', { timeout: 60_000 }, () => {
+describe('an answer that is wrong', { timeout: 120_000 }, () => {
   for (const row of faultyAnswers) {
     test(row.name, async () => {
       const modes = everyMode.filter(({ mode }) => row.only === undefined || row.only === mode);
@@ -127,7 +127,7 @@ describe('an answer that is wrong', { timeout: 60_000 }, () => {
   }
 });
 
-describe('an answer with a status of its own', { timeout: 30_000 }, () => {
+describe('an answer with a status of its own', { timeout: 120_000 }, () => {
   for (const { name, ...error } of errorBodies) {
     test(`${name}: status, body and Retry-After reach the client, and the connection is kept`, async () => {
       await inLanes(everyMode, everyMode.length, async ({ dialect, stream }) => {
@@ -150,7 +150,7 @@ describe('an answer with a status of its own', { timeout: 30_000 }, () => {
   }
 });
 
-describe('a kept connection that the provider closes just as the next request comes', { timeout: 30_000 }, () => {
+describe('a kept connection that the provider closes just as the next request comes', { timeout: 120_000 }, () => {
   for (const stop of ['close', 'reset'] as const) {
     test(`with a ${stop}: the request is sent once more, on a fresh one, and the client notices nothing`, async () => {
       for (const { dialect, stream } of everyMode) {
@@ -171,7 +171,7 @@ describe('a kept connection that the provider closes just as the next request co
   }
 });
 
-describe('a provider that cannot be called', { timeout: 30_000 }, () => {
+describe('a provider that cannot be called', { timeout: 120_000 }, () => {
   for (const { name, open, status, codes } of badPlaces) {
     test(`because it ${name}: ${status}`, async () => {
       await using place = await open();

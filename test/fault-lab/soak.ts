@@ -174,7 +174,10 @@ export class Soak implements AsyncDisposable {
       lines = this.lab.stage.gateway.readLog('access.log').split('\n').slice(0, -1);
       return lines.length >= this.done.length - missing;
     };
-    await eventually(isThere, 5000, `${this.done.length} lines in the access log`);
+    await eventually(isThere, undefined, () => {
+      const missed = this.done.filter(({ request }) => !lines.some((line) => line.includes(`?${request.id}"`)));
+      return `lines about ${JSON.stringify(missed.slice(0, 3))}; ${this.lab.stage.gateway.errorLog().slice(-1000)}`;
+    });
     const calls = lines.map((line) => JSON.parse(line) as LoggedCall);
     const byId = new Map(calls.map((logged) => [logged.request_uri.split('?')[1] ?? '', logged]));
     assert.equal(byId.size, calls.length, 'a request has two lines');
@@ -206,9 +209,13 @@ export class Soak implements AsyncDisposable {
   /** Nobody talks to anybody any more, and the idle connections have had their time. */
   async expectNothingLeft(): Promise<void> {
     this.#client.close();
-    await eventually(() => this.providers.openConnections() === 0, 5000, 'the end of all connections to the providers');
+    await eventually(
+      () => this.providers.openConnections() === 0,
+      undefined,
+      'the end of all connections to the providers',
+    );
     let states: ThreadState[] = [];
-    for (let tries = 0; tries < 50; tries++) {
+    for (let tries = 0; tries < 250; tries++) {
       states = await this.measure();
       const isQuiet = ({ resources: { TCPSocketWrap: sockets = 0, Timeout: timers = 0 } }: ThreadState): boolean =>
         sockets + timers === 0;

@@ -1,9 +1,9 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { freePort } from '../support/free-port.ts';
 
 const startTimeoutMs = 20_000;
 
@@ -19,7 +19,9 @@ function findProgram(): string | null {
 
 function install(): string | null {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return null;
-  spawnSync('apt-get', ['install', '-y', '--no-install-recommends', 'etcd-server'], { stdio: 'ignore' });
+  // Another test file may be installing something at this moment.
+  const wait = ['-o', 'DPkg::Lock::Timeout=120'];
+  spawnSync('apt-get', [...wait, 'install', '-y', '--no-install-recommends', 'etcd-server'], { stdio: 'ignore' });
   return findProgram();
 }
 
@@ -59,7 +61,7 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdCluster>
   const { tls, members: count = 1 } = options;
   const home = mkdtempSync(join(tmpdir(), 'weir-etcd-'));
   const scheme = tls ? 'https' : 'http';
-  const ports = await freePorts(count * 2);
+  const ports = await Promise.all(Array.from({ length: count * 2 }, freePort));
   const peers = Array.from({ length: count }, (_, index) => `m${index}=http://127.0.0.1:${ports[count + index]}`);
   const members = Array.from(
     { length: count },
@@ -144,7 +146,7 @@ class Member implements EtcdMember {
     if (tls) args.push('--cert-file', tls.cert, '--key-file', tls.key);
     if (tls?.clientCa !== undefined) args.push('--client-cert-auth', '--trusted-ca-file', tls.clientCa);
     // The health of a member that asks for certificates is only told in plain text elsewhere.
-    const metrics = `http://127.0.0.1:${(await freePorts(1))[0]}`;
+    const metrics = `http://127.0.0.1:${await freePort()}`;
     args.push('--listen-metrics-urls', metrics);
     const child = spawn(etcdProgram ?? 'etcd', args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let complaints = '';
@@ -188,13 +190,4 @@ class Member implements EtcdMember {
 
 function base64(text: string): string {
   return Buffer.from(text).toString('base64');
-}
-
-/** All open at once, so that no port is given twice. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }

@@ -1,10 +1,11 @@
 import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createConnection, createServer } from 'node:net';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../support/free-port.ts';
 
 const startTimeoutMs = 10_000;
 
@@ -201,7 +202,9 @@ const found = new Set<string>();
 
 function install(program: string): void {
   if (process.getuid?.() === 0) {
-    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', 'redis-server', 'redis-sentinel'], {
+    // Another test file may be installing something at this moment.
+    const wait = ['-o', 'DPkg::Lock::Timeout=120'];
+    spawnSync('apt-get', [...wait, 'install', '-y', '--no-install-recommends', 'redis-server', 'redis-sentinel'], {
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     });
   }
@@ -214,17 +217,6 @@ function install(program: string): void {
 
 function isInstalled(program: string): boolean {
   return spawnSync(program, ['--version']).status === 0;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 function isListening(port: number): Promise<boolean> {

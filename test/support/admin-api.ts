@@ -30,6 +30,7 @@ function fakePlugin(
     schema: own.schema,
     check: (conf) => own.check(conf),
     consumer: schemas.consumer === undefined ? null : toConfiguration(schemas.consumer),
+    credentialKey: schemas.consumer === undefined ? null : 'key',
     metadata: schemas.metadata === undefined ? null : toConfiguration(schemas.metadata),
   };
 }

@@ -1,4 +1,4 @@
-import { startGateway, type GatewayOptions, type TestGateway } from './gateway.ts';
+import { eventually, startGateway, type GatewayOptions, type TestGateway } from './gateway.ts';
 import {
   answerJson,
   chatAnswer,
@@ -82,11 +82,13 @@ export async function startStage(options: GatewayOptions = {}): Promise<AiStage>
     async logged(url, count = 1) {
       const { pathname, search } = new URL(url);
       const text = `"request_uri":"${pathname}${search}"`;
-      let lines = await gateway.accessLog(text);
-      for (let tries = 0; lines.length < count && tries < 200; tries++) {
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        lines = await gateway.accessLog(text);
-      }
+      let lines: string[] = [];
+      const areThere = (): boolean => {
+        lines = gateway.readLog('access.log').split('\n').slice(0, -1);
+        lines = lines.filter((line) => line.includes(text));
+        return lines.length >= count;
+      };
+      await eventually(areThere, undefined, () => `${count} lines about ${url}, and not ${lines.length}`);
       return lines.map((line) => JSON.parse(line) as LoggedCall);
     },
     async [Symbol.asyncDispose]() {

@@ -5,7 +5,7 @@ import { Deadlines } from '../../src/http/deadlines.ts';
 import type { ServerTimeouts } from '../../src/http/server-connection.ts';
 import type { RequestContext } from '../../src/pipeline/context.ts';
 import type { Pipeline } from '../../src/pipeline/compile.ts';
-import type { Step } from '../../src/pipeline/define-plugin.ts';
+import type { HeaderFilter, Step } from '../../src/pipeline/define-plugin.ts';
 import { createHandler, type Gateway } from '../../src/proxy/handle.ts';
 import { createSharedRegion, SharedMemory } from '../../src/shared-memory/shared-memory.ts';
 import { createConnector } from '../../src/upstream/connector.ts';
@@ -20,7 +20,12 @@ interface ForwardStageOptions extends Partial<Omit<UpstreamOptions, 'env'>> {
   readonly health?: HealthView;
   /** Steps before the upstream is chosen. */
   readonly steps?: readonly Step[];
+  readonly headerFilters?: readonly HeaderFilter[];
+  /** HTTP/2 for clients that begin with it. */
+  readonly cleartextHttp2?: true;
   readonly maxBodyBytes?: number;
+  /** The client is a proxy of `apisix.trusted_addresses`. */
+  readonly isTrustedProxy?: boolean;
   readonly timeouts?: Partial<ServerTimeouts>;
   /** `weir.connect_to`. */
   readonly connectTo?: Readonly<Record<string, string>>;
@@ -39,7 +44,7 @@ export interface ForwardStage extends AsyncDisposable {
 }
 
 export async function startForwarding(conf: object, options: ForwardStageOptions = {}): Promise<ForwardStage> {
-  const { timeouts = {}, steps = [], maxBodyBytes = Infinity, connectTo = {} } = options;
+  const { timeouts = {}, steps = [], headerFilters = [], maxBodyBytes = Infinity, connectTo = {} } = options;
   const shared =
     options.shared ?? new SharedMemory(createSharedRegion({ counterBytes: 4096, cellSlots: 256 }), { log: silentLog });
   const connector = createConnector({
@@ -58,7 +63,7 @@ export async function startForwarding(conf: object, options: ForwardStageOptions
   const pipeline: Pipeline = {
     opening: [],
     steps: [...steps, choose],
-    headerFilters: [],
+    headerFilters,
     log: [],
     credentialPlaces: [],
     responseCaptureBytes: 0,
@@ -72,18 +77,23 @@ export async function startForwarding(conf: object, options: ForwardStageOptions
     maxBodyBytes,
     maxPostArgsBytes: 1024,
     clientAddress: ({ connection }) => connection.remoteAddress,
+    isTrustedProxy: () => options.isTrustedProxy ?? false,
     writeAccessLog: (ctx) => logged.push(ctx),
     traffic: { requestBegan: () => {}, requestEnded: () => {} },
     log: silentLog,
     failureLog: new RepeatedLog(silentLog),
   };
-  const server = await startServer(createHandler(gateway), timeouts);
+  const server = await startServer(
+    createHandler(gateway),
+    timeouts,
+    options.cleartextHttp2 === true ? { cleartextHttp2: true } : {},
+  );
   return {
     port: server.port,
     url: `http://127.0.0.1:${server.port}`,
     logged,
     async over(count) {
-      await eventually(() => logged.length >= count, 5000, `the end of request ${count}`);
+      await eventually(() => logged.length >= count, undefined, `the end of request ${count}`);
       const ctx = logged[count - 1];
       if (ctx === undefined) throw new Error('no such request');
       return ctx;

@@ -151,7 +151,7 @@ export async function startRawProvider(answer: RawAnswer, options: ProviderOptio
     async closed(index) {
       await eventually(
         () => typeof connections[index]?.closedAt === 'number',
-        3000,
+        undefined,
         `the close of connection ${index}`,
       );
       return connections[index]?.closedAt ?? Number.NaN;

@@ -195,7 +195,7 @@ export class RawClient implements AsyncDisposable {
 /**
  * Connects to a port of this machine.
  *
- * @param options - `timeoutMs` bounds every wait, 5 s by default. `allowHalfOpen`: the client's side stays open when the server closes.
+ * @param options - `timeoutMs` bounds every wait, 10 s by default. `allowHalfOpen`: the client's side stays open when the server closes.
  */
 export function connectRaw(
   port: number,
@@ -211,7 +211,7 @@ export function connectRaw(
     socket.once('error', reject);
     socket.once('connect', () => {
       socket.off('error', reject);
-      resolve(new RawClient(socket, options.timeoutMs ?? 5000));
+      resolve(new RawClient(socket, options.timeoutMs ?? 10_000));
     });
   });
 }

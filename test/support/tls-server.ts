@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { Log, LogFields } from '../../src/base/log.ts';
 import { silentLog } from '../../src/base/log.ts';
+import { RepeatedLog } from '../../src/base/repeated-log.ts';
 import type { StoredResource } from '../../src/config/store/store.ts';
 import { Deadlines } from '../../src/http/deadlines.ts';
 import { listen, type Listener } from '../../src/http/listener.ts';
@@ -28,6 +29,8 @@ interface TlsServerOptions {
   readonly ssls: Readonly<Record<string, object>>;
   readonly tls?: Partial<CertificateCompilerOptions['tls']>;
   readonly fallbackName?: string;
+  /** Default true. */
+  readonly isServed?: boolean;
   readonly timeouts?: Partial<ServerTimeouts>;
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -37,16 +40,20 @@ export class TlsServer implements AsyncDisposable {
   readonly listener: Listener;
   /** What was logged: the level, the sentence and its facts. */
   readonly logged: readonly string[];
-  readonly #change: (ssls: Readonly<Record<string, object>>) => void;
+  /** Puts other resources in place of all. */
+  readonly change: (ssls: Readonly<Record<string, object>>) => void;
+  /** As a gateway does every day. */
+  readonly checkDates: () => void;
 
   private constructor(
     listener: Listener,
     logged: readonly string[],
-    change: (ssls: Readonly<Record<string, object>>) => void,
+    { change, checkDates }: Pick<TlsServer, 'change' | 'checkDates'>,
   ) {
     this.listener = listener;
     this.logged = logged;
-    this.#change = change;
+    this.change = change;
+    this.checkDates = checkDates;
   }
 
   static async start(handler: ExchangeHandler, options: TlsServerOptions): Promise<TlsServer> {
@@ -55,11 +62,14 @@ export class TlsServer implements AsyncDisposable {
     const compiler = new CertificateCompiler({
       tls: { ...defaultTls, ...options.tls },
       fallbackName: options.fallbackName,
+      isServed: options.isServed ?? true,
+      repeatedLog: new RepeatedLog(log),
       secrets: new SecretCache({ environment: options.environment ?? {}, log: silentLog }),
       log,
       configurationLog: log,
     });
     let certificates: Certificates;
+    const checkDates = (): void => certificates.warnOfDates();
     const change = (ssls: Readonly<Record<string, object>>): void => {
       certificates = compiler.compile(Object.entries(ssls).map(([id, value]) => toResource(id, value)));
     };
@@ -74,16 +84,11 @@ export class TlsServer implements AsyncDisposable {
         findTerminator: (serverName) => certificates.find(serverName),
       },
     );
-    return new TlsServer(listener, logged, change);
+    return new TlsServer(listener, logged, { change, checkDates });
   }
 
   get port(): number {
     return this.listener.port;
-  }
-
-  /** Puts other resources in place of all. */
-  change(ssls: Readonly<Record<string, object>>): void {
-    this.#change(ssls);
   }
 
   /**

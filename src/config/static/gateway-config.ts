@@ -113,6 +113,13 @@ export const gatewayConfigSchema = {
         },
         ssl: sslSettings,
         data_encryption: dataEncryptionSettings,
+        trusted_addresses: {
+          type: 'array',
+          items: { type: 'string', format: 'cidr' },
+          default: [],
+          description:
+            'Addresses and ranges of the proxies that are trusted to send `X-Forwarded-Proto`, `-Host` and `-Port`. Those of other clients are replaced.',
+        },
         disable_upstream_healthcheck: {
           type: 'boolean',
           default: false,

@@ -24,7 +24,6 @@ export const ignoredKeys: readonly string[] = [
   'apisix.show_upstream_status_in_response_header',
   'apisix.ssl.key_encrypt_salt',
   'apisix.stream_proxy',
-  'apisix.trusted_addresses',
   'apisix.worker_startup_time_threshold',
   'deployment.admin.admin_api_mtls',
   'deployment.admin.enable_admin_ui',

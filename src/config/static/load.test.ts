@@ -39,6 +39,7 @@ const defaults = {
       ssl_trusted_certificate: 'system',
     },
     data_encryption: { enable_encrypt_fields: true, keyring: ['qeddd145sfvddff3', 'edd1c9f0985e76a2'] },
+    trusted_addresses: [],
     disable_upstream_healthcheck: false,
     max_post_args_readable_size: 64,
     resolver_timeout: 5,

@@ -67,8 +67,8 @@ const settingFormats: Readonly<Record<SettingFormat, Format>> = {
     accepts: (value) => /^([a-zA-Z_:][\w:]*)?$/.test(String(value)),
   },
   'label-name': {
-    expected: 'the name of a label such as upstream_addr',
-    accepts: (value) => /^(?!__)[a-zA-Z_]\w*$/.test(String(value)),
+    expected: 'the name of a label such as upstream_addr (le is that of the buckets)',
+    accepts: (value) => /^(?!__|le$)[a-zA-Z_]\w*$/.test(String(value)),
   },
   'aes-key': {
     expected: 'a key of 16 or 32 bytes',

@@ -81,7 +81,7 @@ function defineTests(): void {
       const child = spawn(process.execPath, [import.meta.filename, 'write-until-killed', database], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
-      const lines = await linesUntilKilled(child, Math.random() * 80);
+      const lines = await linesUntilKilled(child, 10 + Math.random() * 20);
       assert.equal(lines[0], 'open', 'the file could not be opened again');
       const inFlight = replay(lines.slice(1), acknowledged);
       total += lines.length - 1;
@@ -128,12 +128,12 @@ function temporaryDirectory(t: TestContext): string {
   return directory;
 }
 
-/** Kills the child `delayMs` after its first line; what it had printed by then arrives whole. */
-async function linesUntilKilled(child: ChildProcess, delayMs: number): Promise<string[]> {
+/** Kills the child some moment after it has printed so many lines; what it had printed by then arrives whole. */
+async function linesUntilKilled(child: ChildProcess, count: number): Promise<string[]> {
   let output = '';
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-    if (output === '') setTimeout(() => child.kill('SIGKILL'), delayMs);
     output += chunk;
+    if (output.split('\n').length > count) setTimeout(() => child.kill('SIGKILL'), Math.random() * 4);
   });
   await once(child, 'close');
   return output.split('\n').slice(0, -1);

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Log, silentLog } from '../../base/log.ts';
 import { LastGoodFile } from './last-good.ts';
 
@@ -15,6 +16,16 @@ function fileOf(t: TestContext): string {
   return join(folder, 'data', 'last-good.json');
 }
 
+test('what a killed process has left of its writing is cleared away', async (t) => {
+  const file = fileOf(t);
+  const saved = new LastGoodFile({ file, source: 's', log: silentLog });
+  await saved.saveNow({ state: { revision: 1, resources: [] } });
+  writeFileSync(`${file}.new`, '{"source":');
+  await saved.saveNow({ state });
+  assert.deepEqual(saved.read()?.state, state);
+  assert.deepEqual(readdirSync(dirname(file)), ['last-good.json']);
+});
+
 test('what is saved is read again, only by its owner, and only for the same source', async (t) => {
   const file = fileOf(t);
   const saved = new LastGoodFile({ file, source: 'etcd /apisix', log: silentLog });
@@ -22,7 +33,7 @@ test('what is saved is read again, only by its owner, and only for the same sour
   saved.save(() => ({ state: { revision: 1, resources: [] } }));
   saved.save(() => ({ state, note: { digest: 'd' } }));
   await saved.close();
-  assert.deepEqual(saved.read(), { state, note: { digest: 'd' } });
+  assert.deepEqual(saved.read(), { state, note: { digest: 'd' }, savedAt: statSync(file).mtime });
   assert.equal(new LastGoodFile({ file, source: 'apisix.yaml', log: silentLog }).read(), null);
   assert.equal(statSync(file).mode & 0o777, 0o600);
   assert.deepEqual(readdirSync(dirname(file)), ['last-good.json']);
@@ -45,6 +56,23 @@ for (const text of [
     assert.deepEqual(errors, [`${file} cannot be used, so there is no last good configuration`]);
   });
 }
+
+test('what could not be written is written when there is room again', async (t) => {
+  const file = fileOf(t);
+  const errors: string[] = [];
+  const log: Log = { ...silentLog, error: (message) => errors.push(message) };
+  const lastGood = new LastGoodFile({ file, source: 's', log });
+  writeFileSync(dirname(file), 'in the way');
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  lastGood.save(() => ({ state }));
+  t.mock.timers.tick(500);
+  while (errors.length === 0) await nextTurn();
+  rmSync(dirname(file));
+  t.mock.timers.tick(60_000);
+  while (!existsSync(file)) await nextTurn();
+  assert.deepEqual(lastGood.read()?.state, state);
+  assert.equal(errors.length, 1);
+});
 
 test('a folder that cannot be written fails saveNow and keeps the old file; save only logs it', async (t) => {
   const file = fileOf(t);

@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Log } from '../../base/log.ts';
@@ -34,19 +33,23 @@ export interface ValueCodec {
 /** Changes that follow each other closely become one write of the file. */
 const debounceMs = 500;
 
+/** A disk that was full may have room again, and the next change may be far away. */
+const retryMs = 60_000;
+
 /** A copy on disk of the last state that was good, for a start while the store is away. Mode 0600: it holds credentials. */
 export class LastGoodFile {
   readonly #options: LastGoodOptions;
   #timer: NodeJS.Timeout | undefined;
   #latest: (() => LastGood) | undefined;
   #writes: Promise<void> = Promise.resolve();
+  #closed = false;
 
   constructor(options: LastGoodOptions) {
     this.#options = options;
   }
 
   /** @returns `null` when there is none, it is of another source, or it cannot be read; the latter is logged. */
-  read(): LastGood | null {
+  read(): (LastGood & { readonly savedAt: Date }) | null {
     const { file, source, log, codec } = this.#options;
     try {
       const found: unknown = JSON.parse(readFileSync(file, 'utf8'));
@@ -58,7 +61,7 @@ export class LastGoodFile {
       const decoded = codec
         ? resources.map((resource) => ({ ...resource, value: codec.decode(resource.kind, resource.value) }))
         : resources;
-      return { state: { revision, resources: decoded }, note };
+      return { state: { revision, resources: decoded }, note, savedAt: statSync(file).mtime };
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
       log.error(`${file} cannot be used, so there is no last good configuration`, { reason: reasonOf(error) });
@@ -66,7 +69,7 @@ export class LastGoodFile {
     }
   }
 
-  /** Writes soon. A failure is logged. @param read - Asked for the state at the moment of writing. */
+  /** Writes soon. A failure is logged, and it is tried again after a minute. @param read - Asked for the state at the moment of writing. */
   save(read: () => LastGood): void {
     this.#latest = read;
     this.#timer ??= setTimeout(() => void this.#flush(), debounceMs);
@@ -84,15 +87,21 @@ export class LastGoodFile {
 
   /** Writes what is still to be written. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#flush();
     await this.#writes;
   }
 
   async #flush(): Promise<void> {
-    if (this.#latest === undefined) return;
+    const read = this.#latest;
+    if (read === undefined) return;
     try {
-      await this.saveNow(this.#latest());
+      await this.saveNow(read());
     } catch (error) {
+      if (!this.#closed) {
+        this.#latest ??= read;
+        this.#timer ??= setTimeout(() => void this.#flush(), retryMs).unref();
+      }
       const { file, log } = this.#options;
       log.error(`${file} cannot be written: a start while the store is away would use an older configuration`, {
         reason: reasonOf(error),
@@ -107,7 +116,9 @@ export class LastGoodFile {
       : state.resources;
     const text = JSON.stringify({ source, revision: state.revision, note, resources });
     makeFolder(dirname(file), 0o700);
-    const draft = `${file}.${randomUUID()}.new`;
+    const draft = `${file}.new`;
+    // Of a process that was killed while it wrote.
+    await rm(draft, { force: true });
     try {
       const handle = await open(draft, 'wx', 0o600);
       try {

@@ -116,10 +116,12 @@ function mergeVersions(present: Document, next: Document): Document {
   for (const key of documentKeys) {
     const versionKey = `${key}_conf_version`;
     const current = versionOf(present[versionKey]);
-    const wanted = next[versionKey] ?? current + 1;
+    const stated = next[versionKey] ?? null;
+    const wanted = stated ?? current + 1;
     if (typeof wanted !== 'number') throw new DocumentRefusal(`${versionKey} must be a number`);
     if (wanted < current) throw new DocumentRefusal(`${versionKey} must be greater than or equal to (${current})`);
-    const list = wanted === current ? present[key] : next[key];
+    // Of a version beyond 2^53 the next one is the same number.
+    const list = stated !== null && wanted === current ? present[key] : next[key];
     if (list !== undefined && list !== null) merged.push([key, list]);
     merged.push([versionKey, wanted]);
   }

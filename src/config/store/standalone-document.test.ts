@@ -25,6 +25,7 @@ describe('a document of resources', () => {
       upstreams: {},
       routes_conf_version: 4,
       'X-Digest': 'd',
+      'x-anchors': { plugins: {} },
     };
     assert.deepEqual(readDocument(document, checkWith(), true), {
       items: [

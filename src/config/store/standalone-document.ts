@@ -21,7 +21,8 @@ export interface DocumentProblem {
   readonly duplicate?: boolean;
 }
 
-interface DocumentContents {
+/** A document taken apart. */
+export interface DocumentContents {
   /** Those that passed, in the order of the document. */
   readonly items: readonly DocumentItem[];
   readonly problems: readonly DocumentProblem[];
@@ -95,9 +96,12 @@ export function readDocument(document: Value, check: ResourceCheck, knowsReferen
   return { items: passed, problems };
 }
 
-/** Versions of the resources and of the whole, which a document that was read from the Admin API has beside its lists. */
+/**
+ * Versions of the resources and of the whole, which a document that was read from the Admin API has beside its lists; and
+ * `x-...`, where people who write YAML keep what they refer to with aliases.
+ */
 function isNotAList(key: string): boolean {
-  return key.endsWith('_conf_version') || /^x-(digest|last-modified)$/i.test(key);
+  return key.endsWith('_conf_version') || /^x-/i.test(key);
 }
 
 function toItem(resource: string, raw: unknown, index: number): DocumentItem | DocumentProblem {

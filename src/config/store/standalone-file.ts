@@ -3,9 +3,9 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Log } from '../../base/log.ts';
 import { DocumentStore } from './document-store.ts';
-import type { LastGoodFile } from './last-good.ts';
+import type { LastGood, LastGoodFile } from './last-good.ts';
 import type { ResourceCheck } from './resource-check.ts';
-import { readDocument } from './standalone-document.ts';
+import { type DocumentContents, type DocumentItem, readDocument } from './standalone-document.ts';
 import { DocumentError, hasEndLine, parseDocumentText, substituteInText } from './standalone-text.ts';
 import type { StoreState, WritableStore } from './store.ts';
 
@@ -28,6 +28,12 @@ const settleMs = 30;
 
 const nothing: StoreState = { revision: 0, resources: [] };
 
+/** The last good state, and when it was written. */
+interface Remembered {
+  readonly state: StoreState;
+  readonly savedAt: Date;
+}
+
 /**
  * Opens a store whose configuration is one file that people or tools write. A change of the file is seen within a second. What
  * is wrong with it goes to the log: items that are invalid are left out, and a file that cannot be read as a whole leaves
@@ -44,8 +50,10 @@ export async function openStandaloneFile(options: StandaloneFileOptions): Promis
 class StandaloneFile {
   readonly store: DocumentStore;
   readonly #options: StandaloneFileOptions;
-  readonly #remembered: StoreState | undefined;
+  readonly #remembered: Remembered | undefined;
   readonly #firstLoad = Promise.withResolvers<void>();
+  /** The last text that could be used. */
+  #parsed: ({ readonly text: string } & DocumentContents) | undefined;
   #seen = '';
   #failure = '';
   #looking = false;
@@ -55,10 +63,10 @@ class StandaloneFile {
 
   constructor(options: StandaloneFileOptions) {
     this.#options = options;
-    this.#remembered = options.lastGood.read()?.state;
+    this.#remembered = this.#recall();
     const { file, log } = options;
     this.store = new DocumentStore({
-      state: this.#remembered ?? nothing,
+      state: this.#remembered?.state ?? nothing,
       log,
       readOnlyReason: `the configuration comes from ${file}: change that file`,
       close: () => this.#close(),
@@ -72,7 +80,11 @@ class StandaloneFile {
     this.#watchFolder();
     if (await this.#look()) return;
     if (this.#remembered !== undefined) {
-      log.error(`${file} cannot be used: the gateway starts with the last configuration that was good`);
+      const { savedAt } = this.#remembered;
+      log.error(`${file} cannot be used: the gateway starts with the last configuration that was good`, {
+        saved_at: savedAt.toISOString(),
+      });
+      this.#logProblems();
       return;
     }
     log.error(`the gateway waits for ${file}, because there is no earlier configuration to start with`);
@@ -95,8 +107,11 @@ class StandaloneFile {
     try {
       const version = await versionOf(file);
       if (version === this.#seen) return false;
+      const text = await readFile(file, 'utf8');
+      // Not before it could be read: a file that nobody may read yet does not change when that does.
       this.#seen = version;
-      const items = await this.#readItems();
+      const items = this.#parse(text);
+      this.#logProblems();
       await this.store.commit(this.store.plan(items));
     } catch (error) {
       const failure = `${this.#seen} ${reasonOf(error)}`;
@@ -107,24 +122,58 @@ class StandaloneFile {
       return false;
     }
     this.#failure = '';
-    lastGood.save(() => ({ state: this.store.state }));
+    lastGood.save(() => this.#toLastGood());
     this.#firstLoad.resolve();
     return true;
   }
 
-  async #readItems(): Promise<ReturnType<typeof readDocument>['items']> {
-    const { file, format, check, environment, log } = this.#options;
-    const text = await readFile(file, 'utf8');
+  /** The items that can be used. @throws DocumentError */
+  #parse(text: string): readonly DocumentItem[] {
+    const { format, check, environment } = this.#options;
+    // At a start it mostly is what was remembered.
+    if (text === this.#parsed?.text) return this.#parsed.items;
     if (format === 'yaml' && !hasEndLine(text)) {
       throw new DocumentError('it does not end with a line #END (only white space may follow)');
     }
     const document = parseDocumentText(substituteInText(text, environment), format);
-    const { items, problems } = readDocument(document, check, true);
-    for (const { resource, id, reason } of problems) {
+    this.#parsed = { text, ...readDocument(document, check, true) };
+    return this.#parsed.items;
+  }
+
+  #logProblems(): void {
+    const { file, log } = this.#options;
+    for (const { resource, id, reason } of this.#parsed?.problems ?? []) {
       const what = id === '' ? resource : `${resource}/${id}`;
       log.error(`${file}: ${what} is left out: ${reason}`, { file, resource, id });
     }
-    return items;
+  }
+
+  /**
+   * The text of the file, and of the resources only their indexes: in their values stand environment variables, which were not
+   * meant to be on a disk.
+   */
+  #toLastGood(): LastGood {
+    const { revision, resources } = this.store.state;
+    const indexes = resources.map((resource) => ({ ...resource, value: {} }));
+    return { state: { revision, resources: indexes }, note: this.#parsed?.text };
+  }
+
+  #recall(): Remembered | undefined {
+    const { lastGood, log, file } = this.#options;
+    const found = lastGood.read();
+    if (typeof found?.note !== 'string') return undefined;
+    const { state, note, savedAt } = found;
+    try {
+      const values = new Map(this.#parse(note).map(({ kind, id, value }) => [`${kind}/${id}`, value]));
+      const resources = state.resources.flatMap((resource) => {
+        const value = values.get(`${resource.kind}/${resource.id}`);
+        return value === undefined ? [] : [{ ...resource, value }];
+      });
+      return { state: { revision: state.revision, resources }, savedAt };
+    } catch (error) {
+      log.error(`the last configuration of ${file} that was good cannot be used any more`, { reason: reasonOf(error) });
+      return undefined;
+    }
   }
 
   /** Only makes it faster: a file system that tells of no changes is still looked at every second. */
@@ -150,8 +199,8 @@ class StandaloneFile {
 
 /** Changes whenever the file does: written in place, replaced, or a link that leads somewhere else. */
 async function versionOf(file: string): Promise<string> {
-  const { mtimeMs, size, ino } = await stat(file);
-  return `${mtimeMs}:${size}:${ino}`;
+  const { mtimeMs, ctimeMs, size, ino } = await stat(file);
+  return `${mtimeMs}:${ctimeMs}:${size}:${ino}`;
 }
 
 function reasonOf(error: unknown): string {

@@ -2,6 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { hasEndLine, parseDocumentText, substituteInText } from './standalone-text.ts';
 
+/** A few hundred bytes that stand for terabytes. */
+function aliasesOfAliases(): string {
+  const lines = Array.from({ length: 12 }, (_, n) => `a${n + 1}: &a${n + 1} [${`*a${n}, `.repeat(10)}]`);
+  return ['a0: &a0 lol', ...lines].join('\n');
+}
+
 describe('the last line of a YAML file', () => {
   const rows: [text: string, isWhole: boolean][] = [
     ['routes: []\n#END', true],
@@ -45,6 +51,14 @@ describe('the text of a document', () => {
     assert.deepEqual(value, { base: { a: 1 }, routes: [{ a: 1, on: 'yes', n: 1.5, none: null }] });
   });
 
+  test('an anchor may be used many times', () => {
+    const uses = 5000;
+    const text = `x-plugins: &p {redirect: {uri: /x}}\nroutes:\n${'  - {plugins: *p}\n'.repeat(uses)}`;
+    const { routes } = parseDocumentText(text, 'yaml') as { routes: unknown[] };
+    assert.equal(routes.length, uses);
+    assert.deepEqual(routes.at(-1), { plugins: { redirect: { uri: '/x' } } });
+  });
+
   test('an empty file is an empty configuration', () => assert.deepEqual(parseDocumentText('#END\n', 'yaml'), {}));
 
   const refused: [format: 'yaml' | 'json', text: string, message: RegExp][] = [
@@ -53,6 +67,8 @@ describe('the text of a document', () => {
     ['yaml', 'sk-canary', /^expected a mapping/],
     ['yaml', 'a: 1\na: 2', /^line 2: invalid YAML \(DUPLICATE_KEY\)/],
     ['yaml', 'a: *nowhere', /^(line 1: )?invalid YAML/],
+    ['yaml', 'a: &a [*a]', /^invalid YAML: its aliases, written out, make it too large$/],
+    ['yaml', aliasesOfAliases(), /^invalid YAML: its aliases, written out, make it too large$/],
     ['yaml', '__proto__: {a: 1}', /"__proto__" is not allowed/],
     ['json', '{"key": "sk-canary", ', /^invalid JSON/],
     ['json', '[]', /^expected a mapping/],

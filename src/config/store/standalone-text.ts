@@ -6,6 +6,9 @@ type Document = Readonly<Record<string, unknown>>;
 /** A text that holds no configuration, with a sentence that says why; it never quotes the text, which holds credentials. */
 export class DocumentError extends Error {}
 
+/** Of a YAML document, in characters: a few lines of aliases to aliases ("a billion laughs") would fill the memory. */
+const maxWrittenOutSize = 256 * 1024 * 1024;
+
 /**
  * Parses a configuration that is written as a whole.
  *
@@ -50,11 +53,33 @@ function parseYaml(text: string): unknown {
     throw new DocumentError(`line ${line}: invalid YAML (${error.code})`);
   }
   try {
+    // Not the parser's own limit, which a hundred routes that share an anchor would reach.
+    const value: unknown = document.toJS({ maxAliasCount: -1 });
+    if (writtenOutSize(value, new Map()) > maxWrittenOutSize) {
+      throw new Error('its aliases, written out, make it too large');
+    }
     // As JSON would have it: no NaN, no undefined.
-    return JSON.parse(JSON.stringify(document.toJS()) ?? 'null');
+    return JSON.parse(JSON.stringify(value) ?? 'null');
   } catch (error) {
     throw new DocumentError(`invalid YAML: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/**
+ * About how many characters a value has with every alias replaced by what it stands for. Infinity: it contains itself.
+ *
+ * @param sizes - Of what was looked at already: an alias is the very object that it stands for.
+ */
+function writtenOutSize(value: unknown, sizes: Map<object, number>): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return 1;
+  const known = sizes.get(value);
+  if (known !== undefined) return known;
+  sizes.set(value, Number.POSITIVE_INFINITY);
+  let size = 1;
+  for (const [key, item] of Object.entries(value)) size += key.length + writtenOutSize(item, sizes);
+  sizes.set(value, size);
+  return size;
 }
 
 function parseJson(text: string): unknown {

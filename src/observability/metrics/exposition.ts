@@ -53,11 +53,13 @@ function renderSeries(
   // The series for what found no room is there from the beginning.
   if (labels.includes(`"${otherValue}"`) && cells.every((cell) => cell === 0)) return '';
   if (metric.type !== 'histogram') return sample(name, labels, cells[0] ?? 0);
+  const beginning = `${name}_bucket{${labels},le="`;
+  const bounds = buckets[metric.buckets];
   let text = '';
   let count = 0;
-  for (const [index, bound] of [...buckets[metric.buckets], Infinity].entries()) {
+  for (let index = 0; index <= bounds.length; index++) {
     count += cells[index] ?? 0;
-    text += sample(`${name}_bucket`, `${labels},le="${bound === Infinity ? '+Inf' : bound}"`, count);
+    text += `${beginning}${bounds[index] ?? '+Inf'}"} ${count}\n`;
   }
   // The count is that of the buckets, so that they agree although the worker goes on counting.
   return `${text}${sample(`${name}_sum`, labels, cells.at(-1) ?? 0)}${sample(`${name}_count`, labels, count)}`;

@@ -16,6 +16,12 @@ for (const [name, value, printed] of [
   });
 }
 
+test('a value that is kept is cut before: values that begin alike are one', () => {
+  const values = new BoundedValues(1);
+  const [one, other] = ['a', 'b'].map((end) => values.get('x'.repeat(1000) + end));
+  assert.deepEqual([one, other, values.get('y')], ['x'.repeat(128), 'x'.repeat(128), '<other>']);
+});
+
 test('after so many different values all others are one', () => {
   const values = new BoundedValues(2);
   assert.deepEqual(

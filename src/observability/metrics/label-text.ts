@@ -9,19 +9,30 @@ export const otherValue = '<other>';
  * @see https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 export function labelText(names: readonly string[], values: readonly string[]): string {
-  return names.map((name, index) => `${name}="${escapeLabelValue(cut(values[index] ?? ''))}"`).join(',');
+  return names.map((name, index) => `${name}="${escapeLabelValue(cutLabelValue(values[index] ?? ''))}"`).join(',');
+}
+
+/** The labels of the series for what found no room. */
+export function otherLabels(names: readonly string[]): string {
+  return labelText(
+    names,
+    names.map(() => otherValue),
+  );
 }
 
 export function escapeLabelValue(value: string): string {
   return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 
-/** At most so many bytes of UTF-8, whole characters. */
-function cut(value: string): string {
-  const text = value.toWellFormed();
+/** The value as a label may hold it: at most 128 bytes of UTF-8, whole characters. */
+export function cutLabelValue(value: string): string {
+  // A character takes at least a byte: one more tells that there are too many.
+  const text = value.slice(0, maxValueBytes + 1).toWellFormed();
   if (text.length * 3 <= maxValueBytes || Buffer.byteLength(text) <= maxValueBytes) return text;
-  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(maxValueBytes));
-  return text.slice(0, read);
+  const bytes = Buffer.alloc(maxValueBytes);
+  const { written } = new TextEncoder().encodeInto(text, bytes);
+  // Not a slice of the text, which would keep all of it in memory.
+  return bytes.toString('utf8', 0, written);
 }
 
 /** Values that clients choose: after so many different ones, all others are one. */
@@ -33,11 +44,18 @@ export class BoundedValues {
     this.#limit = limit;
   }
 
-  /** The value itself, or {@link otherValue}. */
+  /** Whether it has been given out. */
+  has(value: string): boolean {
+    return this.#seen.has(value);
+  }
+
+  /** The value itself, cut, or {@link otherValue}. */
   get(value: string): string {
-    if (value === '' || this.#seen.has(value)) return value;
+    // It is kept, and a client may have sent megabytes.
+    const text = cutLabelValue(value);
+    if (text === '' || this.#seen.has(text)) return text;
     if (this.#seen.size >= this.#limit) return otherValue;
-    this.#seen.add(value);
-    return value;
+    this.#seen.add(text);
+    return text;
   }
 }

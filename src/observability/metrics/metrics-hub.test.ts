@@ -20,14 +20,14 @@ interface Stage {
 }
 
 function stage(): Stage {
-  const hub = new MetricsHub();
+  const hub = new MetricsHub(buckets);
   const warnings: string[] = [];
   return {
     hub,
     warnings,
     startWorker() {
       const page = hub.openPage();
-      const worker = new WorkerMetrics(page, { buckets, log: { warn: (message) => warnings.push(message) } });
+      const worker = new WorkerMetrics(page, { warn: (message) => warnings.push(message) });
       return { metrics: worker, end: () => hub.retirePage(page) };
     },
     text: (read = []) => renderMetrics(hub.merge(), read, { prefix: 'p_', buckets }),
@@ -108,6 +108,26 @@ test('series beyond the cap come under one, and the log says so once', () => {
   assert.equal(lines.length, 10_001);
   assert.match(String(lines.find((line) => line.includes('code="<other>"'))), / 50$/);
   assert.equal(warnings.length, 1);
+});
+
+test('what many workers have counted that are gone is not lost, however many series it takes', () => {
+  const { startWorker, text } = stage();
+  const [workers, series] = [5, 6000];
+  for (let number = 0; number < workers; number++) {
+    const { metrics: worker, end } = startWorker();
+    for (let index = 0; index < series; index++) {
+      worker.counter(metrics.httpStatus, status(`${number}-${index}`)).add(1);
+    }
+    end();
+  }
+  const lines = text()
+    .split('\n')
+    .filter((line) => line.startsWith('p_http_status{'));
+  assert.equal(
+    lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0),
+    workers * series,
+  );
+  assert.ok(lines.length <= 20_002, String(lines.length));
 });
 
 test('a metric without samples is left out, one that is read is printed', () => {

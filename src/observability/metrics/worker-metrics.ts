@@ -1,12 +1,13 @@
 import type { Log } from '../../base/log.ts';
 import { MetricPage } from '../../shared-memory/metric-page.ts';
-import { BoundedValues, labelText, otherValue } from './label-text.ts';
+import { BoundedValues, labelText, otherLabels, otherValue } from './label-text.ts';
 import { type Buckets, type Metric, metricList } from './metric-list.ts';
 
 /** Of one metric in one worker. Beyond, what is counted comes under one series whose labels are all {@link otherValue}. */
 const maxSeries = 10_000;
 /** Of each label that clients choose, in one worker. */
 const maxClientValues = 256;
+const maxConfiguredModels = 1024;
 
 /** Goes up and, if it is a gauge, down. */
 export class CounterSeries {
@@ -47,9 +48,12 @@ interface Family {
   readonly overflow: Float64Array;
 }
 
-interface WorkerMetricsOptions {
+/** What one worker counts in. Plain data: it crosses the thread border. */
+export interface WorkerPage {
+  /** Zeros at first, of at least 64 KiB. */
+  readonly memory: SharedArrayBuffer;
+  /** Whoever adds the pages up takes them for those of all workers. */
   readonly buckets: Buckets;
-  readonly log: Pick<Log, 'warn'>;
 }
 
 /** The counters of one worker, in memory that the main thread reads. They outlive changes of the configuration. */
@@ -57,14 +61,15 @@ export class WorkerMetrics {
   /** Models as clients name them: the values of `request_llm_model` and `llm_model`. */
   readonly requestModels = new BoundedValues(maxClientValues);
   readonly models = new BoundedValues(maxClientValues);
+  /** Models that the configuration has put in place of those: clients leave them their room. */
+  readonly configuredModels = new BoundedValues(maxConfiguredModels);
   readonly #page: MetricPage;
   readonly #buckets: Buckets;
   readonly #families: ReadonlyMap<Metric, Family>;
   readonly #log: Pick<Log, 'warn'>;
   #toldFull = false;
 
-  /** @param memory - Zeros at first, of at least 64 KiB. */
-  constructor(memory: SharedArrayBuffer, { buckets, log }: WorkerMetricsOptions) {
+  constructor({ memory, buckets }: WorkerPage, log: Pick<Log, 'warn'>) {
     this.#page = new MetricPage(memory);
     this.#buckets = buckets;
     this.#log = log;
@@ -101,11 +106,7 @@ export class WorkerMetrics {
   }
 
   #createFamily(metric: Metric): Family {
-    const text = labelText(
-      metric.labels,
-      metric.labels.map(() => otherValue),
-    );
-    const overflow = this.#claim(metric, text);
+    const overflow = this.#claim(metric, otherLabels(metric.labels));
     if (overflow === null) throw new RangeError('the memory for metrics is too small');
     return { cells: new Map(), overflow };
   }

@@ -37,7 +37,8 @@ export function createInstanceGroup(conf: AiProxyMultiConf, env: PluginEnv): Ins
 function createInstanceBalancer(conf: AiProxyMultiConf, env: PluginEnv): Balancer {
   const { algorithm, ...hash } = conf.balancer;
   if (algorithm !== 'semantic') {
-    const parts = { name: `${env.owner} ai-proxy-multi`, cells: env.shared.cells, log: env.log };
+    const { cells, running } = env.shared;
+    const parts = { name: `${env.owner} ai-proxy-multi`, cells, running, log: env.log };
     return createBalancer(conf.instances, { algorithm, ...hash }, parts);
   }
   if (conf.semantic_opts === undefined) throw new Error('semantic_opts is missing');

@@ -25,18 +25,23 @@ export const aiRateLimiting = definePlugin({
       answers: createLimitAnswers(conf),
       log: new RepeatedLog(env.log),
     };
+    /** Null: that of another configuration of the plugin belongs to the request, or none. */
+    const quotaOf = ({ tokenQuota }: RequestContext): RequestQuota | null =>
+      tokenQuota instanceof RequestQuota && tokenQuota.policy === policy ? tokenQuota : null;
+    const begin = (ctx: RequestContext): RequestQuota => {
+      const quota = new RequestQuota(policy);
+      ctx.tokenQuota = quota;
+      return quota;
+    };
     return {
       rewrite(ctx) {
-        ctx.tokenQuota = new RequestQuota(policy);
+        begin(ctx);
         return undefined;
       },
-      access: (ctx) => quotaOf(ctx)?.admit(ctx),
+      // Where authentication comes late, the phase `rewrite` was that of the route, and this is the plugin of the consumer.
+      access: (ctx) => (quotaOf(ctx) ?? begin(ctx)).admit(ctx),
+      // Of a global rule and a route, both with the plugin, only the route's charges.
       log: (ctx) => quotaOf(ctx)?.charge(ctx),
     };
   },
 });
-
-/** Null: the plugin has not run for this request. */
-function quotaOf({ tokenQuota }: RequestContext): RequestQuota | null {
-  return tokenQuota instanceof RequestQuota ? tokenQuota : null;
-}

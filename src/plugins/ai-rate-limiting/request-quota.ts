@@ -21,14 +21,14 @@ export interface QuotaPolicy extends LimitSource {
  * up a limit still gets its answer, and requests that run at the same time may together exceed it.
  */
 export class RequestQuota implements TokenQuota {
-  readonly #policy: QuotaPolicy;
+  readonly policy: QuotaPolicy;
   readonly #standings: Standings;
   #isDecided = false;
   /** The limits that the client is told. */
   #shown: readonly AppliedLimit[] = [];
 
   constructor(policy: QuotaPolicy) {
-    this.#policy = policy;
+    this.policy = policy;
     this.#standings = new Standings(policy);
   }
 
@@ -41,23 +41,23 @@ export class RequestQuota implements TokenQuota {
 
   hasRoom(ctx: RequestContext, instance: string): boolean | Promise<boolean> {
     // Where the limits are not about instances, another one would not help.
-    if (!this.#policy.limits.areByInstance) return true;
+    if (!this.policy.limits.areByInstance) return true;
     const standing = this.#standings.of(ctx, instance);
     return standing instanceof Promise ? standing.then((late) => this.#isOpen(late)) : this.#isOpen(standing);
   }
 
   switchTo(ctx: RequestContext, instance: string): void {
     const standing = this.#standings.known(instance);
-    if (this.#policy.limits.areByInstance && standing !== undefined) this.#show(ctx, standing);
+    if (this.policy.limits.areByInstance && standing !== undefined) this.#show(ctx, standing);
   }
 
   /** Charges what an answer has used to the limits of the instance that gave it. */
   charge(ctx: RequestContext): void {
     const instance = ctx.attempts.at(-1)?.target;
     if (instance === undefined || ctx.llm === null) return;
-    const tokens = this.#policy.cost(ctx.llm);
+    const tokens = this.policy.cost(ctx.llm);
     if (tokens === null) {
-      this.#policy.log.write('cost_expr', {
+      this.policy.log.write('cost_expr', {
         level: 'warn',
         message: 'ai-rate-limiting: cost_expr gives no finite number, so nothing is counted',
         fields: { request_id: ctx.id, route_id: ctx.route?.id },
@@ -69,7 +69,7 @@ export class RequestQuota implements TokenQuota {
 
   #decide(ctx: RequestContext, standing: Standing): Reply | undefined {
     this.#isDecided = true;
-    const { answers } = this.#policy;
+    const { answers } = this.policy;
     if (standing.failure !== null) return answers.undecided(ctx, standing.failure);
     this.#show(ctx, standing);
     return isExhausted(standing) ? answers.rejected(ctx) : undefined;
@@ -78,11 +78,11 @@ export class RequestQuota implements TokenQuota {
   #isOpen(standing: Standing): boolean {
     if (standing.failure === null) return !isExhausted(standing);
     // `admit` refuses the first choice, and tells the reason. It does not see those after it.
-    return this.#policy.allowsDegradation || !this.#isDecided;
+    return this.policy.allowsDegradation || !this.#isDecided;
   }
 
   #show({ exchange }: RequestContext, { limits, windows }: Standing): void {
-    if (!this.#policy.showsHeaders) return;
+    if (!this.policy.showsHeaders) return;
     for (const { headers } of this.#shown) removeQuotaHeaders(exchange, headers);
     this.#shown = limits;
     for (const [index, window] of windows.entries()) {
@@ -98,12 +98,12 @@ export class RequestQuota implements TokenQuota {
   #limitsOf(ctx: RequestContext, instance: string): readonly AppliedLimit[] {
     const known = this.#standings.known(instance);
     if (known !== undefined) return known.limits;
-    const limits = this.#policy.limits.of(ctx, instance);
+    const limits = this.policy.limits.of(ctx, instance);
     return typeof limits === 'string' ? [] : limits;
   }
 
   #add({ key, windowMs }: AppliedLimit, tokens: number): void {
-    const added = this.#policy.store.add(key, tokens, windowMs);
+    const added = this.policy.store.add(key, tokens, windowMs);
     // Nobody waits for it, for the client has its answer. A store that is away has logged that itself.
     if (added instanceof Promise) added.catch(() => {});
   }

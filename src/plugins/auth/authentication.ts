@@ -1,4 +1,5 @@
 import { WeirError } from '../../base/errors.ts';
+import { RepeatedLog } from '../../base/repeated-log.ts';
 import { withoutField } from '../../http/field-list.ts';
 import { Fields } from '../../http/fields.ts';
 import { consumerHeaderNames } from '../../llm/header-rules.ts';
@@ -58,22 +59,25 @@ interface AuthenticationParts {
 
 /** Makes the plugin that finds out who the consumer is, or refuses the request. */
 export function createAuthentication(parts: AuthenticationParts, env: PluginEnv): PluginHooks {
-  const { place } = parts;
+  const { place, plugin, conf } = parts;
+  const faults = new RepeatedLog(env.log);
   const settle = (ctx: RequestContext, found: Recognition): Reply | undefined => {
-    const consumer = found instanceof WeirError ? anonymousConsumer(ctx, found, parts.conf) : found.consumer;
+    const consumer = found instanceof WeirError ? anonymousConsumer(ctx, found, conf) : found.consumer;
     if (consumer instanceof WeirError) return challenge(ctx, consumer, parts);
     if (consumer === undefined) {
-      env.log.error(`${parts.plugin}: the anonymous consumer does not exist`, {
-        consumer: parts.conf.anonymous_consumer,
+      faults.write('anonymous', {
+        level: 'error',
+        message: `${plugin}: the anonymous consumer does not exist`,
+        fields: { consumer: conf.anonymous_consumer, route_id: ctx.route?.id },
       });
       return challenge(ctx, unauthorized('Invalid user authorization'), parts);
     }
-    if (parts.conf.hide_credentials) parts.hide(ctx);
+    if (conf.hide_credentials) parts.hide(ctx);
     attachConsumer(ctx, consumer);
     return undefined;
   };
   return {
-    credentialPlace: place,
+    credentialPlaces: [place],
     rewrite(ctx) {
       // One whose configuration waits for secrets is not known to the pipeline.
       if (!ctx.credentialPlaces.includes(place)) ctx.credentialPlaces = [...ctx.credentialPlaces, place];

@@ -11,7 +11,7 @@ import {
 } from './authentication.ts';
 
 const name = 'basic-auth';
-const place = { header: 'authorization', argument: null };
+const place = { header: 'authorization', argument: null, cookie: null };
 
 interface NameAndPassword {
   readonly username: string;

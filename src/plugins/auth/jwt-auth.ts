@@ -103,7 +103,7 @@ export const jwtAuth = definePlugin({
         plugin: name,
         scheme: 'Bearer',
         conf,
-        place: { header, argument: conf.query },
+        place: { header, argument: conf.query, cookie: conf.cookie },
         recognize(ctx) {
           const token = tokenOf(ctx);
           return token === undefined ? unauthorized('Missing JWT token in request') : recognize(ctx, token);

@@ -77,8 +77,9 @@ function isSymmetric(algorithm: string): boolean {
   return symmetric.some((name) => name === algorithm);
 }
 
+/** One character alone stands for no byte: the key would be empty, and everybody's. */
 function isBase64(text: string): boolean {
-  return /^[A-Za-z0-9+/_-]+={0,2}$/.test(text);
+  return /^[A-Za-z0-9+/_-]{2,}={0,2}$/.test(text);
 }
 
 function checkPublicKey(pem: string, algorithm: string): string | null {

@@ -43,7 +43,7 @@ export const keyAuth = definePlugin({
     const header = conf.header.toLowerCase();
     const argument = conf.query;
     const readArgument = compileVariable(`arg_${argument}`);
-    const place = { header, argument };
+    const place = { header, argument, cookie: null };
 
     function keyOf(ctx: RequestContext): string | undefined {
       const sent = ctx.header(header);

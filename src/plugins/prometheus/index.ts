@@ -25,7 +25,7 @@ const metadataSchema = {
       description: 'Labels that are printed empty, so that there are fewer series: `{"http_status": ["node"]}`.',
       properties: Object.fromEntries(
         metricList
-          .filter(({ isInternal, labels, name }) => isInternal !== true && labels.length > 0 && !name.endsWith('_dist'))
+          .filter(({ isInternal, labels }) => isInternal !== true && labels.length > 0)
           .map(({ name, labels }) => [
             name,
             { type: 'array', items: { type: 'string', enum: labels.filter((label) => !structuralLabels.has(label)) } },
@@ -58,12 +58,14 @@ export const prometheus = definePlugin({
     };
     return {
       access(ctx) {
-        ctx.onFirstAttempt ??= onFirstAttempt;
+        // After that of a global rule: the route's own settings count, as with APISIX's run policy `prefer_route`.
+        ctx.meter = cache;
+        ctx.onFirstAttempt = onFirstAttempt;
         return undefined;
       },
       log(ctx) {
-        if (ctx.isMeasured) return;
-        ctx.isMeasured = true;
+        ctx.meter ??= cache;
+        if (ctx.meter !== cache) return;
         cache.seriesOf(ctx).measure(ctx);
       },
     };

@@ -1,4 +1,5 @@
-import type { RequestContext, RouteFacts } from '../../pipeline/context.ts';
+import type { WorkerMetrics } from '../../observability/metrics/worker-metrics.ts';
+import type { LlmCall, RequestContext, RouteFacts } from '../../pipeline/context.ts';
 import type { MetricsEnv } from '../../pipeline/define-plugin.ts';
 import { compileMatchedPattern } from './matched-pattern.ts';
 import { RequestSeries } from './request-series.ts';
@@ -7,7 +8,7 @@ import type { Labels, SeriesSource } from './series-source.ts';
 interface LabelCacheOptions {
   readonly source: SeriesSource;
   readonly env: MetricsEnv;
-  /** Print the names of route and service in place of their ids. */
+  /** Print the names of route and service in place of their ids, where a metric does not have both. */
   readonly prefersNames: boolean;
 }
 
@@ -75,7 +76,7 @@ export class LabelCache {
       node: nodeOf(ctx),
       requestType: llm?.requestType ?? 'traditional_http',
       requestModel: llm === null ? '' : worker.requestModels.get(llm.requestModel),
-      model: llm === null ? '' : worker.models.get(llm.model),
+      model: llm === null ? '' : modelOf(llm, worker),
     };
   }
 
@@ -83,13 +84,15 @@ export class LabelCache {
     const { route, consumer, node, requestType, requestModel, model } = facts;
     const { id = '', name = '', serviceId = '', serviceName = '' } = route ?? {};
     const { prefersNames } = this.#options;
+    const shownRoute = prefersNames && name !== '' ? name : id;
+    const shownService = prefersNames && serviceName !== '' ? serviceName : serviceId;
     return {
-      route: prefersNames && name !== '' ? name : id,
-      route_id: id,
+      route: shownRoute,
+      route_id: shownRoute,
       matched_uri: uri,
       matched_host: host,
-      service: prefersNames && serviceName !== '' ? serviceName : serviceId,
-      service_id: serviceId,
+      service: shownService,
+      service_id: shownService,
       consumer,
       node,
       request_type: requestType,
@@ -104,6 +107,11 @@ export class LabelCache {
     if (pattern === undefined) this.#patterns.set(route, (pattern = compileMatchedPattern(route)));
     return pattern;
   }
+}
+
+function modelOf({ model, requestModel }: LlmCall, { models, configuredModels }: WorkerMetrics): string {
+  if (model !== requestModel) return configuredModels.get(model);
+  return configuredModels.has(model) ? model : models.get(model);
 }
 
 function isSame(a: Facts, b: Facts): boolean {

@@ -31,7 +31,7 @@ export class RequestSeries {
 
   /** The gauge of LLM calls that are being served. */
   runningGauge(ctx: RequestContext): CounterSeries {
-    this.#running ??= this.#source.counter(metrics.llmActiveConnections, this.#labels, ctx);
+    this.#running ??= this.#source.counter(metrics.llmActiveConnections, this.#runningLabels(ctx), ctx);
     return this.#running;
   }
 
@@ -98,6 +98,12 @@ export class RequestSeries {
       this.#statuses.set(key, series);
     }
     return series;
+  }
+
+  /** This metric alone has names and ids beside each other, whatever is preferred. */
+  #runningLabels({ route }: RequestContext): Labels {
+    const { id = '', name = '', serviceId = '', serviceName = '' } = route ?? {};
+    return { ...this.#labels, route: name, route_id: id, service: serviceName, service_id: serviceId };
   }
 
   #latencyOf(type: string, ctx: RequestContext): HistogramSeries {

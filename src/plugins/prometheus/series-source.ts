@@ -1,3 +1,4 @@
+import { cutLabelValue } from '../../observability/metrics/label-text.ts';
 import type { Metric } from '../../observability/metrics/metric-list.ts';
 import type { CounterSeries, HistogramSeries } from '../../observability/metrics/worker-metrics.ts';
 import type { RequestContext } from '../../pipeline/context.ts';
@@ -16,8 +17,6 @@ interface ExtraLabel {
   readonly template: Template<RequestContext>;
 }
 
-const distribution = '_dist';
-
 /** Opens series with the labels that the configuration wants. */
 export class SeriesSource {
   readonly #env: MetricsEnv;
@@ -28,7 +27,7 @@ export class SeriesSource {
     this.#env = env;
     this.#disabled = disabled;
     this.#extra = new Map(
-      Object.entries(env.extraLabels).map(([metric, labels]) => [metric, labels.flatMap(compileExtraLabels)]),
+      Object.entries(env.extraLabels).map(([metric, labels]) => [metric, compileExtraLabels(labels)]),
     );
   }
 
@@ -36,7 +35,7 @@ export class SeriesSource {
   extraValues(ctx: RequestContext): string {
     let values = '';
     for (const labels of this.#extra.values()) {
-      for (const { template } of labels) values += `\n${template.resolve(ctx).text}`;
+      for (const { template } of labels) values += `\n${cutLabelValue(template.resolve(ctx).text)}`;
     }
     return values;
   }
@@ -51,25 +50,19 @@ export class SeriesSource {
   }
 
   #valuesOf({ name, labels: names }: Metric, labels: Labels): readonly string[] {
-    const disabled = this.#disabled[withoutSuffix(name)] ?? [];
+    const disabled = this.#disabled[name] ?? [];
     return names.map((label) => (disabled.includes(label) ? '' : (labels[label] ?? '')));
   }
 
   #extraFor({ name, labels: own }: Metric, ctx: RequestContext): readonly string[] {
     // A name of its own keeps its meaning.
-    const labels = (this.#extra.get(withoutSuffix(name)) ?? []).filter((extra) => !own.includes(extra.name));
+    const labels = (this.#extra.get(name) ?? []).filter((extra) => !own.includes(extra.name));
     return labels.flatMap(({ name: label, template }) => [label, template.resolve(ctx).text]);
   }
 }
 
-function compileExtraLabels(labels: Labels): readonly ExtraLabel[] {
-  return Object.entries(labels).map(([name, text]) => ({
-    name,
-    template: compileTemplate(text, resolvePluginVariable),
-  }));
-}
-
-/** The distribution of tokens is configured together with their sum. */
-function withoutSuffix(name: string): string {
-  return name.endsWith(distribution) ? name.slice(0, -distribution.length) : name;
+/** Prometheus refuses everything when a label stands twice: the last one counts. */
+function compileExtraLabels(labels: readonly Labels[]): readonly ExtraLabel[] {
+  const texts = new Map(labels.flatMap((each) => Object.entries(each)));
+  return Array.from(texts, ([name, text]) => ({ name, template: compileTemplate(text, resolvePluginVariable) }));
 }

@@ -1,6 +1,7 @@
 import { withField } from '../../http/field-list.ts';
 import { definePlugin } from '../../pipeline/define-plugin.ts';
 import { checkHeader } from '../../llm/request-headers.ts';
+import { isFramingField } from '../header-actions.ts';
 import { createIdSource } from './create-id.ts';
 
 /** As APISIX has it, with its missing J. */
@@ -57,6 +58,9 @@ export const requestId = definePlugin({
     },
   },
   check({ header_name, range_id }) {
+    if (isFramingField(header_name) || header_name.toLowerCase() === 'host') {
+      return `property "header_name" validation failed: ${JSON.stringify(header_name)} has a meaning of its own`;
+    }
     const wrong = checkHeader(header_name, range_id.char_set);
     if (wrong === null && /^[\x21-\x7e]+$/.test(range_id.char_set)) return null;
     if (wrong === 'is not a valid header name') return 'property "header_name" validation failed: it ' + wrong;

@@ -1,7 +1,7 @@
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import type { BodyRewrite } from '../../http/answer-head.ts';
 import { withoutField } from '../../http/field-list.ts';
-import { BoundedPattern, compileSubstitute, PatternTimeout, replaceMatches } from '../../router/bounded-pattern.ts';
+import { BoundedPattern, compileSubstitute, PatternTimeout, replaceMatch } from '../../router/bounded-pattern.ts';
 
 interface FilterConf {
   readonly regex: string;
@@ -36,10 +36,9 @@ export function compileFilter({ regex, scope, replace, options }: FilterConf): F
   const substitute = compileSubstitute(read(replace), pattern.groupCount);
   return (bytes) => {
     const text = unicode ? Buffer.from(bytes, 'latin1').toString('utf8') : bytes;
-    const first = scope === 'global' ? null : pattern.exec(text);
-    const matches = scope === 'global' ? pattern.execAll(text) : first === null ? [] : [first];
-    if (matches.length === 0) return bytes;
-    const replaced = replaceMatches(text, matches, substitute);
+    const first = pattern.exec(text);
+    if (first === null) return bytes;
+    const replaced = scope === 'global' ? pattern.replaceAll(text, substitute) : replaceMatch(text, first, substitute);
     return unicode ? Buffer.from(replaced, 'utf8').toString('latin1') : replaced;
   };
 }

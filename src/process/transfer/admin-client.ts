@@ -1,4 +1,4 @@
-import { CommandError } from '../command-error.ts';
+import { CommandError, UsageError } from '../command-error.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -17,6 +17,13 @@ interface AdminItem {
   readonly createdIndex: number;
 }
 
+/** What an Admin API has of one kind. */
+interface AdminList {
+  readonly items: readonly AdminItem[];
+  /** Why it does not tell them, or `null`. */
+  readonly refusal: string | null;
+}
+
 /** There is no gateway to talk to. */
 export class UnreachableError extends CommandError {}
 
@@ -24,6 +31,9 @@ const callTimeoutMs = 30_000;
 
 /** The largest that the Admin API allows. */
 const pageSize = 500;
+
+/** The characters of a header's value. https://www.rfc-editor.org/rfc/rfc9110.html#section-5.5 */
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** How much of a server's explanation is repeated. */
 const maxReasonLength = 300;
@@ -38,11 +48,14 @@ export class AdminClient {
   readonly #base: string;
   readonly #key: string | undefined;
 
-  /** @throws CommandError when the URL is none. */
+  /** @throws UsageError when the URL is none, or no header can hold the key. */
   constructor({ url, key }: AdminClientOptions) {
     const parsed = URL.canParse(url) ? new URL(url) : null;
     if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== '') {
-      throw new CommandError('the URL of an Admin API looks like http://127.0.0.1:9180, and its key is given apart');
+      throw new UsageError('the URL of an Admin API looks like http://127.0.0.1:9180, and its key is given apart');
+    }
+    if (key !== undefined && !headerValue.test(key)) {
+      throw new CommandError('the key of an Admin API has a character that no header can hold, such as a line break');
     }
     this.origin = parsed.origin;
     this.#base = `${parsed.origin}/apisix/admin`;
@@ -52,24 +65,23 @@ export class AdminClient {
   /**
    * All resources below a path such as `routes`, in order of creation.
    *
-   * @returns `null` when the server does not know the path.
    * @throws UnreachableError, or CommandError when the server refuses the key or fails.
    */
-  async list(path: string): Promise<readonly AdminItem[] | null> {
+  async list(path: string): Promise<AdminList> {
     const found = new Map<string, AdminItem>();
     for (let page = 1; ; page++) {
       const { status, body } = await this.#call('GET', `${path}?page=${page}&page_size=${pageSize}`);
       // Nothing was ever stored there.
       if (status === 404 && body['message'] === 'Key not found') break;
-      if (status !== 200) return null;
+      if (status !== 200) return { items: [], refusal: reasonOf(status, body) };
       const items = itemsOf(body);
-      if (items === null) throw this.#error(`its answer for ${path} is not that of an Admin API`);
+      if (items === null) return { items: [], refusal: 'its answer is no list of resources' };
       const before = found.size;
       for (const item of items) found.set(item.key, item);
       // Version 2 of the API knows no pages and gives everything each time.
       if (items.length < pageSize || found.size === before) break;
     }
-    return [...found.values()].sort((a, b) => a.createdIndex - b.createdIndex);
+    return { items: [...found.values()].sort((a, b) => a.createdIndex - b.createdIndex), refusal: null };
   }
 
   /**

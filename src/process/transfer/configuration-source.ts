@@ -5,11 +5,12 @@ import { silentLog } from '../../base/log.ts';
 import type { GatewayConfig } from '../../config/static/gateway-config.ts';
 import { configProvider } from '../../config/static/role.ts';
 import { LastGoodFile } from '../../config/store/last-good.ts';
-import { CommandError } from '../command-error.ts';
+import { CommandError, UsageError } from '../command-error.ts';
 import { type GatewayPaths, readConfiguration, shippedConfiguration } from '../configuration.ts';
 import { createEtcdClient, keyringOf } from '../open-store.ts';
 import type { GatewayParts } from '../supervisor.ts';
 import { AdminClient } from './admin-client.ts';
+import { createFieldOpener, type FieldOpener } from './field-opener.ts';
 import { readAdmin } from './read-admin.ts';
 import { readDocumentFile } from './read-document-file.ts';
 import { readEmbedded } from './read-embedded.ts';
@@ -47,13 +48,20 @@ export interface LocalGateway {
 export async function readSource(options: SourceOptions, gateway: LocalGateway): Promise<Reading> {
   const { fromAdmin, fromEtcd, fromYaml, fromKey } = options;
   if ([fromAdmin, fromEtcd, fromYaml].filter((source) => source !== undefined).length > 1) {
-    throw new CommandError('name one source: a file, --from-admin, --from-etcd or --from-yaml');
+    throw new UsageError('name one source: a file, --from-admin, --from-etcd or --from-yaml');
   }
   if (fromYaml !== undefined) return readDocumentFile(fromYaml);
-  if (fromAdmin !== undefined) return readAdmin(new AdminClient({ url: fromAdmin, key: fromKey }));
-  const config = localConfiguration(gateway);
+  const config = withKeyring(localConfiguration(gateway), options.keyring);
+  if (fromAdmin !== undefined) {
+    return readAdmin(new AdminClient({ url: fromAdmin, key: fromKey }), createPrivateKeyOpener(config, gateway));
+  }
   if (fromEtcd !== undefined) return readConfiguredEtcd(withEtcdOptions(config, options), gateway);
   return readOwnStore(config, gateway);
+}
+
+/** For what an Admin API tells: fields of plugins are decrypted there, private keys are not. */
+export function createPrivateKeyOpener(config: GatewayConfig, { parts }: LocalGateway): FieldOpener {
+  return createFieldOpener({ encryptFields: false, keyring: keyringOf(config), catalogue: parts.catalogue(undefined) });
 }
 
 /** config.yaml of the prefix; where there is none, its defaults. @throws ConfigFileError */
@@ -84,24 +92,29 @@ function readConfiguredEtcd(config: GatewayConfig, { paths, parts }: LocalGatewa
   });
 }
 
+function withKeyring(config: GatewayConfig, keyring: string | undefined): GatewayConfig {
+  if (keyring === undefined) return config;
+  const keys = keyring.split(',');
+  if (keys.some((key) => ![16, 32].includes(Buffer.byteLength(key)))) {
+    throw new UsageError('--keyring takes keys of 16 or 32 bytes with commas between them');
+  }
+  const { apisix } = config;
+  return { ...config, apisix: { ...apisix, data_encryption: { ...apisix.data_encryption, keyring: keys } } };
+}
+
 /** What the command line says of etcd goes before what config.yaml says. */
 function withEtcdOptions(config: GatewayConfig, options: SourceOptions): GatewayConfig {
   const { etcd } = config.deployment;
-  const { fromEtcd = '', etcdPrefix, etcdUser, etcdPassword, etcdCa, etcdCert, etcdCertKey, keyring } = options;
+  const { fromEtcd = '', etcdPrefix, etcdUser, etcdPassword, etcdCa, etcdCert, etcdCertKey } = options;
   const host = fromEtcd.split(',').map((url) => url.trim());
   if (!host.every((url) => URL.canParse(url) && /^https?:\/\//.test(url))) {
-    throw new CommandError('--from-etcd takes URLs with commas between them, such as http://10.0.0.1:2379');
-  }
-  const keys = keyring?.split(',');
-  if (keys?.some((key) => ![16, 32].includes(Buffer.byteLength(key)))) {
-    throw new CommandError('--keyring takes keys of 16 or 32 bytes with commas between them');
+    throw new UsageError('--from-etcd takes URLs with commas between them, such as http://10.0.0.1:2379');
   }
   return {
     ...config,
     apisix: {
       ...config.apisix,
       ssl: { ...config.apisix.ssl, ...(etcdCa !== undefined && { ssl_trusted_certificate: resolve(etcdCa) }) },
-      data_encryption: { ...config.apisix.data_encryption, ...(keys !== undefined && { keyring: keys }) },
     },
     deployment: {
       ...config.deployment,

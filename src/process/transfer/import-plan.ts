@@ -81,8 +81,8 @@ export async function applyPlan({ writes, deletions }: ImportPlan, client: Admin
       if (reason === null) done.push({ kind, action: 'deleted' });
       else kept.push({ kind, id, field: '', reason });
     }
-    if (deletions.length > 0 && refusals.length > 0) {
-      // What is gone now may have been in the way, such as another global rule with the same plugin.
+    if (done.length > 0 && refusals.length > 0) {
+      // What is gone or changed now may have been in the way, such as another global rule with the same plugin.
       const again: Refusal[] = [];
       await write(
         refusals.map(({ write }) => write),

@@ -1,48 +1,46 @@
 import type { EtcdClient } from '../../config/store/etcd/etcd-client.ts';
 import { EtcdError } from '../../config/store/etcd/etcd-error.ts';
 import { fromEtcdKey, isFolderMarker } from '../../config/store/etcd/etcd-keys.ts';
-import { createFieldEncryption } from '../../config/store/etcd/field-encryption.ts';
 import { readRange } from '../../config/store/etcd/read-range.ts';
-import type { PluginCatalogue } from '../../config/plugin-catalogue.ts';
 import type { DocumentItem } from '../../config/store/standalone-document.ts';
 import { CommandError } from '../command-error.ts';
+import { createFieldOpener, type SourceEncryption } from './field-opener.ts';
 import type { Reading, TransferProblem } from './reading.ts';
 
 type Value = Readonly<Record<string, unknown>>;
 
-interface EtcdSource {
+interface EtcdSource extends SourceEncryption {
   /** It is closed. */
   readonly client: EtcdClient;
   /** What the keys begin with: `/apisix`. */
   readonly prefix: string;
-  readonly encryptFields: boolean;
-  readonly keyring: readonly string[];
-  readonly catalogue: PluginCatalogue;
 }
+
+/** What APISIX and its data planes keep beside the configuration. */
+const bookkeeping: ReadonlySet<string> = new Set(['data_plane', 'node_status', 'plugins']);
 
 /** Reads the configuration that APISIX or Weir keep in etcd, with their credentials decrypted. @throws CommandError */
 export async function readEtcd({ client, prefix, ...encryption }: EtcdSource): Promise<Reading> {
   const items: DocumentItem[] = [];
   const problems: TransferProblem[] = [];
-  const notes: string[] = [];
-  let unopened = 0;
-  const codec = createFieldEncryption({ ...encryption, onUnopened: () => unopened++ });
-  for (const { key, value: text } of await readEntries(client, prefix)) {
+  const unknown = new Set<string>();
+  const opener = createFieldOpener(encryption);
+  const entries = await readEntries(client, prefix);
+  if (entries.length === 0) throw new CommandError(`nothing lies under ${prefix}/ in etcd: name another --etcd-prefix`);
+  for (const { key, value: text } of entries) {
+    if (isFolderMarker(text)) continue;
     const name = fromEtcdKey(prefix, key);
-    if (name === null || isFolderMarker(text)) continue;
-    const value = parseValue(text);
-    if (value === null) {
-      problems.push({ ...name, field: '', reason: 'its value in etcd is not a JSON object' });
+    if (name === null) {
+      unknown.add(key.slice(prefix.length + 1).split('/', 1)[0] ?? '');
       continue;
     }
-    unopened = 0;
-    items.push({ ...name, value: codec.decode(name.kind, withId(name, value)) });
-    if (unopened > 0) {
-      const what = unopened === 1 ? 'a field looks' : `${unopened} fields look`;
-      notes.push(`${name.kind}/${name.id}: ${what} encrypted with a key that the keyring does not have (--keyring)`);
-    }
+    const value = parseValue(text);
+    if (value === null) problems.push({ ...name, field: '', reason: 'its value in etcd is not a JSON object' });
+    else items.push(opener.open({ ...name, value: withId(name, value) }));
   }
-  return { items, problems, notes };
+  const foreign = [...unknown].filter((folder) => !bookkeeping.has(folder));
+  const notes = foreign.map((folder) => `what lies under ${prefix}/${folder}/ in etcd is no resource of APISIX 3`);
+  return { items, problems, notes: [...notes, ...opener.notes] };
 }
 
 async function readEntries(

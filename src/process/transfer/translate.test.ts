@@ -72,6 +72,11 @@ describe('of a configuration of APISIX', () => {
       [/^protos\/1: protos are not supported/, /^stream_routes\/1: stream_routes are not supported/],
     ],
     [
+      'metadata of a plugin that Weir does not have',
+      { plugin_metadata: [{ id: 'kafka-logger', log_format: {} }] },
+      ['plugin_metadata/kafka-logger: Weir has no such plugin'],
+    ],
+    [
       'what refers to something that is left out is left out as well',
       {
         routes: [{ id: 'r', uri: '/a', service_id: 's' }],

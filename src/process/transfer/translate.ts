@@ -70,7 +70,7 @@ export function translate(items: readonly DocumentItem[], options: TranslateOpti
     const problem = (field: string, reason: string): number => problems.push({ kind, id, field, reason });
 
     const foreign = known.has(kind)
-      ? findForeign(value, options.catalogue)
+      ? findForeign(item, options.catalogue)
       : [{ field: '', reason: 'Weir has no such resource' }];
     for (const { field, reason } of foreign) problem(field, reason);
     if (foreign.length > 0) continue;
@@ -89,7 +89,13 @@ function inWriteOrder(items: readonly DocumentItem[]): DocumentItem[] {
 }
 
 /** All that only APISIX can do, so that a person sees everything at once. */
-function findForeign(value: Value, catalogue: PluginCatalogue): { field: string; reason: string }[] {
+function findForeign(
+  { kind, id, value }: DocumentItem,
+  catalogue: PluginCatalogue,
+): { field: string; reason: string }[] {
+  if (kind === 'plugin_metadata' && catalogue.get(id) === undefined) {
+    return [{ field: '', reason: 'Weir has no such plugin' }];
+  }
   const lua = luaFields
     .filter((field) => value[field] !== undefined)
     .map((field) => ({ field, reason: 'it is Lua code' }));

@@ -22,7 +22,8 @@ let places = 0;
 
 /** A balancer in a place of its own. */
 function start(rows: readonly Row[], conf = roundrobin): { begin(user?: string): Picker } {
-  const parts = { name: `test ${++places}`, cells: new SharedMemory(region).cells, log: silentLog };
+  const { cells, running } = new SharedMemory(region);
+  const parts = { name: `test ${++places}`, cells, running, log: silentLog };
   const balancer = createBalancer(candidatesOf(rows), conf, parts);
   return { begin: (user = 'u') => balancer.begin(fakeRequest({ headers: { 'x-user': user } })) };
 }
@@ -166,8 +167,8 @@ describe('a balancer in several workers', () => {
         const { createBalancer } = await load('./create-balancer.ts');
         const { SharedMemory } = await load('../../shared-memory/shared-memory.ts');
         const { candidates, conf, picks } = JSON.parse(workerData.parts);
-        const { cells } = new SharedMemory(workerData.region);
-        const balancer = createBalancer(candidates, conf, { name: 'workers', cells, log: console });
+        const { cells, running } = new SharedMemory(workerData.region);
+        const balancer = createBalancer(candidates, conf, { name: 'workers', cells, running, log: console });
         const counts = candidates.map(() => 0);
         parentPort.once('message', () => {
           for (let i = 0; i < picks; i++) counts[balancer.begin({}).next(new Set())]++;

@@ -5,7 +5,7 @@ import { compileHashKey, type HashKeyConf } from './hash-key.ts';
 import { groupByPriority, PriorityGroups, type RankedCandidate } from './priority-groups.ts';
 import { LeastConnections, type RunningCount } from './least-connections.ts';
 import { MovingAverage } from './moving-average.ts';
-import { RoundRobin } from './round-robin.ts';
+import { RoundRobin, type Counter } from './round-robin.ts';
 
 /** How requests are spread: the fields of APISIX's `balancer`, as far as they concern these algorithms. */
 export interface BalancerConf extends HashKeyConf {
@@ -17,6 +17,8 @@ interface BalancerParts {
   readonly name: string;
   /** Where the workers count together. */
   readonly cells: { open(name: string): SharedCell };
+  /** For `least_conn`. */
+  readonly running: { open(name: string): RunningCount };
   /** For requests that have no key. */
   readonly log: Log;
   /** For `ewma`. Default: that of the system, and its clock. */
@@ -25,7 +27,8 @@ interface BalancerParts {
 }
 
 /** A whole number of 32 bits that all workers see. */
-interface SharedCell extends RunningCount {
+interface SharedCell extends Counter {
+  load(): number;
   store(value: number): void;
 }
 
@@ -41,8 +44,7 @@ const algorithms = {
     return (candidates) => new ConsistentHash(candidates, keyOf);
   },
   least_conn: (_conf, parts) => (candidates, groupName) => {
-    const { name, cells } = parts;
-    const running = candidates.map((candidate) => cells.open(`${name} running ${candidate.name}`));
+    const running = candidates.map((candidate) => parts.running.open(`${parts.name} running ${candidate.name}`));
     return new LeastConnections(candidates, running, takeTurns(candidates, groupName, parts));
   },
   ewma:

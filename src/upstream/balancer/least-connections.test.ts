@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { threadId } from 'node:worker_threads';
 import { silentLog } from '../../base/log.ts';
 import { fakeRequest } from '../../router/request-view.fixture.ts';
-import { createSharedRegion, SharedMemory } from '../../shared-memory/shared-memory.ts';
+import { createSharedRegion, forgetThread, SharedMemory } from '../../shared-memory/shared-memory.ts';
 import type { ImmediateBalancer, Picker } from './balancer.ts';
 import { createBalancer } from './create-balancer.ts';
 
@@ -17,7 +18,8 @@ function start(
   priorities: readonly number[] = [],
 ): ImmediateBalancer {
   const candidates = weights.map((weight, at) => ({ name: `n${at}`, weight, priority: priorities[at] ?? 0 }));
-  const parts = { name, cells: new SharedMemory(region).cells, log: silentLog };
+  const { cells, running } = new SharedMemory(region);
+  const parts = { name, cells, running, log: silentLog };
   return createBalancer(candidates, { algorithm: 'least_conn', hash_on: 'vars' }, parts);
 }
 
@@ -76,6 +78,14 @@ describe('least_conn', () => {
   test('workers count together', () => {
     const [one, other] = [start([1, 1], 'shared'), start([1, 1], 'shared')];
     assert.notEqual(take(one).index, take(other).index);
+  });
+
+  test('what a worker that died had under way is forgotten', () => {
+    const dying = start([1, 1], 'dying');
+    for (let n = 0; n < 5; n++) take(dying, new Set([1]));
+    forgetThread(region, threadId);
+    const balancer = start([1, 1], 'dying');
+    assert.notEqual(take(balancer).index, take(balancer).index);
   });
 
   test('who is excluded is passed over, however idle; all excluded: none', () => {

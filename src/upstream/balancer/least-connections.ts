@@ -1,9 +1,12 @@
 import type { Candidate, ImmediateBalancer, Picker } from './balancer.ts';
-import type { Counter, RoundRobin } from './round-robin.ts';
+import type { RoundRobin } from './round-robin.ts';
 
-/** How many requests a candidate has, in all workers together. A cell of shared memory is one. */
-export interface RunningCount extends Counter {
+/** How many requests a candidate has. */
+export interface RunningCount {
+  /** In all workers together. */
   load(): number;
+  /** In this worker. */
+  add(amount: number): void;
 }
 
 /**

@@ -85,7 +85,8 @@ export class EtcdClient {
         return await this.#callOnce(path, body, options);
       } catch (error) {
         if (!(error instanceof EtcdError)) throw error;
-        if (error.isStaleToken && this.#token !== undefined && !renewed) {
+        // Also when another call has thrown the token away meanwhile.
+        if (error.isStaleToken && this.#options.user !== undefined && !renewed) {
           renewed = true;
           this.#token = undefined;
           attempt--;
@@ -106,10 +107,10 @@ export class EtcdClient {
    */
   async stream(path: string, { body, onMessage, signal }: StreamOptions): Promise<void> {
     const token = await this.#authenticate();
-    const response = await this.#send(path, body, { token, signal, fresh: true });
-    response.socket.setKeepAlive(true, keepAliveProbeMs);
-    let line = '';
     try {
+      const response = await this.#send(path, body, { token, signal, fresh: true });
+      response.socket.setKeepAlive(true, keepAliveProbeMs);
+      let line = '';
       response.setEncoding('utf8');
       for await (const chunk of response) {
         const [first = '', ...others] = String(chunk).split('\n');
@@ -235,7 +236,7 @@ export class EtcdClient {
 
   /** Each line is `{"result": ...}`, the last one perhaps `{"error": ...}`. */
   #toMessage(line: string): Json {
-    const { result, error } = toObject(JSON.parse(line));
+    const { result, error } = this.#toAnswer(line);
     if (error === undefined) return toObject(result);
     const { message, grpc_code } = toObject(error);
     throw this.#error(String(message), { code: Number(grpc_code ?? 2) });

@@ -45,21 +45,16 @@ type Json = Readonly<Record<string, unknown>>;
 const reminderMs = 60_000;
 
 /**
- * gRPC's OUT_OF_RANGE: etcd has removed events from its history that we have not seen.
- * https://etcd.io/docs/v3.4/op-guide/maintenance/
- */
-const compacted = 11;
-
-/**
  * Follows a prefix of etcd: loads it, watches from that revision on, and comes back after every failure without losing a
  * change. A server that is there and does not answer counts as away.
+ *
+ * After a break everything is loaded anew. To watch on from the last revision would save that, and lose changes: an etcd that
+ * was restored from a backup has another history under the same cluster id, and soon as many revisions.
  */
 export class EtcdFollower {
   readonly #options: EtcdFollowerOptions;
   readonly #end = new AbortController();
-  /** The last revision that was handed on. 0: nothing is loaded, or it must be loaded anew. */
-  #revision = 0;
-  #clusterId = '';
+  #isWatching = false;
   #pauseMs = 0;
   #wakeUp = new AbortController();
   #awaySince: number | null = null;
@@ -106,60 +101,50 @@ export class EtcdFollower {
   }
 
   async #follow(): Promise<void> {
-    const { client, prefix } = this.#options;
-    if (this.#revision === 0) await this.#load();
+    const { client, prefix, onLoad, timing } = this.#options;
+    const { entries, revision } = await readRange(client, prefix);
+    onLoad(entries, revision);
+    this.#isWatching = false;
+    const startedAt = performance.now();
     const connection = new AbortController();
     const heartbeat = this.#beat(connection);
     try {
       await client.stream('watch', {
-        body: { create_request: { ...keyRange(prefix), start_revision: String(this.#revision + 1) } },
+        body: { create_request: { ...keyRange(prefix), start_revision: String(revision + 1) } },
         onMessage: (message) => this.#onWatchMessage(message),
         signal: AbortSignal.any([connection.signal, this.#end.signal]),
       });
     } finally {
       connection.abort();
       await heartbeat;
+      // Not as soon as it begins: where something cuts it at once, each turn loads everything.
+      if (performance.now() - startedAt > timing.longestPauseMs) this.#pauseMs = 0;
     }
   }
 
-  /**
-   * Goes to a member that answers. A cluster that was made anew, or restored from a backup, has another history than the
-   * one that we followed.
-   */
+  /** Goes to a member that answers: loading from one that hangs would take much longer to fail. */
   async #findMember(): Promise<void> {
     const { client, timing } = this.#options;
-    const { header } = await client.call('kv/range', this.#probe(), { timeoutMs: timing.heartbeatTimeoutMs });
-    const { cluster_id, revision } = toObject(header);
-    if (String(cluster_id) !== this.#clusterId || Number(revision) < this.#revision) this.#revision = 0;
-  }
-
-  async #load(): Promise<void> {
-    const { client, prefix, onLoad } = this.#options;
-    const { entries, revision, clusterId } = await readRange(client, prefix);
-    this.#clusterId = clusterId;
-    this.#revision = revision;
-    onLoad(entries, revision);
+    await client.call('kv/range', this.#probe(), { timeoutMs: timing.heartbeatTimeoutMs });
   }
 
   #onWatchMessage(message: Json): void {
-    const { created, canceled, compact_revision, cancel_reason, events } = message;
+    const { created, canceled, cancel_reason, events } = message;
     if (canceled === true) {
       const reason = typeof cancel_reason === 'string' ? cancel_reason : 'it canceled the watch';
-      const isCompacted = Number(compact_revision ?? 0) > 0;
-      throw new EtcdError(
-        `etcd at ${this.#options.client.endpoint}: ${reason}`,
-        isCompacted ? { code: compacted } : {},
-      );
+      throw new EtcdError(`etcd at ${this.#options.client.endpoint}: ${reason}`, {});
     }
-    if (created === true) this.#onBack();
+    if (created === true) {
+      this.#isWatching = true;
+      this.#onBack();
+    }
     if (!Array.isArray(events) || events.length === 0) return;
     const changes = events.map((event): EtcdEvent => {
       const { type, kv } = toObject(event);
       return { deleted: type === 'DELETE', entry: toEntry(kv) };
     });
     // They come in order.
-    this.#revision = changes.at(-1)?.entry.modRevision ?? this.#revision;
-    this.#options.onEvents(changes, this.#revision);
+    this.#options.onEvents(changes, changes.at(-1)?.entry.modRevision ?? 0);
   }
 
   /** Ends the connection when its member does not answer: a process that hangs keeps its sockets open. */
@@ -172,6 +157,8 @@ export class EtcdFollower {
         await delay(timing.heartbeatMs, undefined, { signal, ref: false });
         await client.call('kv/range', this.#probe(), { timeoutMs: timing.heartbeatTimeoutMs });
         if (client.endpoint !== endpoint) throw new EtcdError(`etcd at ${endpoint}: it does not answer`, {});
+        // A proxy in between that collects answers would keep all changes to itself.
+        if (!this.#isWatching) throw new EtcdError(`etcd at ${endpoint}: the watch does not begin`, {});
       }
     } catch (error) {
       if (!signal.aborted) connection.abort(error);
@@ -185,12 +172,6 @@ export class EtcdFollower {
 
   #onFailure(error: unknown, endpoint: string): void {
     const { client, log } = this.#options;
-    if (error instanceof EtcdError && error.code === compacted) {
-      log.notice('etcd has compacted its history, everything is loaded anew');
-      this.#revision = 0;
-      this.#pauseMs = 0;
-      return;
-    }
     // Also when it refuses something, such as a token that only another member knows.
     client.moveOn(endpoint);
     const { firstPauseMs, longestPauseMs } = this.#options.timing;
@@ -208,7 +189,6 @@ export class EtcdFollower {
   }
 
   #onBack(): void {
-    this.#pauseMs = 0;
     if (this.#awaySince === null) return;
     const seconds = Math.round((Date.now() - this.#awaySince) / 1000);
     this.#awaySince = null;

@@ -1,4 +1,5 @@
 import type { Log } from '../../../base/log.ts';
+import { checkJsonShape } from '../../../schema/json-shape.ts';
 import type { LastGoodFile, ValueCodec } from '../last-good.ts';
 import type { ResourceCheck } from '../resource-check.ts';
 import { ResourceTable } from '../resource-table.ts';
@@ -59,6 +60,8 @@ class EtcdStore implements WritableStore {
   readonly #loaded = Promise.withResolvers<void>();
   /** Writers that wait until their revision is in effect here. */
   readonly #waiting = new Set<{ readonly revision: number; readonly resolve: () => void }>();
+  /** Invalid values that the log has named, as key and revision: each load meets them again. */
+  readonly #named = new Map<string, number>();
   #pending: ResourceChange[] = [];
   #announcing = false;
   /** The last revision that the table holds, and the last one that every listener has settled. */
@@ -105,6 +108,7 @@ class EtcdStore implements WritableStore {
     log.error('etcd does not answer: the gateway starts with the last configuration that was good', {
       endpoint: client.endpoint,
       revision: this.#revision,
+      saved_at: remembered.savedAt.toISOString(),
     });
   }
 
@@ -313,22 +317,27 @@ class EtcdStore implements WritableStore {
 
   /** `null`: the key is no resource, or one that was never good. */
   #toChange(entry: EtcdEntry): ResourceChange | null {
-    const { prefix, log, check } = this.#options;
+    const { prefix, check } = this.#options;
     const name = fromEtcdKey(prefix, entry.key);
     if (name === null || isFolderMarker(entry.value)) return null;
     const { kind, id } = name;
     try {
       const resource = this.#toResource(kind, id, entry, parseValue(entry.value));
-      const wrong = check(kind, resource.value);
+      const wrong = checkJsonShape(resource.value) ?? check(kind, resource.value);
       if (wrong === null) return { kind, id, resource };
-      log.error(`etcd: ${entry.key} is left out: ${wrong}`, { resource: kind, id, revision: entry.modRevision });
+      this.#nameInvalid(entry, name, wrong);
     } catch {
-      const fields = { resource: kind, id, revision: entry.modRevision };
-      log.error(`etcd: ${entry.key} is left out: its value is not a JSON object`, fields);
+      this.#nameInvalid(entry, name, 'its value is not a JSON object');
     }
     const old = this.get(kind, id);
     // Its last good value serves on. The index is the real one, so that it can be replaced.
     return old === undefined ? null : { kind, id, resource: { ...old, modifiedIndex: entry.modRevision } };
+  }
+
+  #nameInvalid({ key, modRevision }: EtcdEntry, { kind, id }: { kind: string; id: string }, reason: string): void {
+    if (this.#named.get(key) === modRevision) return;
+    this.#named.set(key, modRevision);
+    this.#options.log.error(`etcd: ${key} is left out: ${reason}`, { resource: kind, id, revision: modRevision });
   }
 
   #toResource(kind: string, id: string, entry: EtcdEntry, value: Value): StoredResource {

@@ -19,6 +19,7 @@ const spec: PluginSpec = {
   check: () => null,
   consumer,
   metadata: null,
+  credentialKey: null,
 };
 const catalogue: PluginCatalogue = { get: (name) => (name === 'p' ? spec : undefined), names: () => ['p'] };
 const keyring = ['qeddd145sfvddff3', 'edd1c9f0985e76a2'];
@@ -79,6 +80,16 @@ describe('encrypted fields', () => {
       assert.deepEqual(plugins, { p: { token: text } });
     });
   }
+
+  test('who asks is told which resource has a text that no key opens', () => {
+    const told: unknown[] = [];
+    const onUnopened = (kind: string, { id }: Readonly<Record<string, unknown>>): void => void told.push([kind, id]);
+    const telling = createFieldEncryption({ encryptFields: true, keyring, catalogue, onUnopened });
+    telling.decode('routes', { id: 'r1', plugins: { p: { token: sealed('secret', 'another-key-0000') } } });
+    telling.decode('routes', { id: 'r2', plugins: { p: { token: sealed('secret', 'edd1c9f0985e76a2') } } });
+    telling.decode('routes', { id: 'r3', plugins: { p: { token: 'Bearer sk' } } });
+    assert.deepEqual(told, [['routes', 'r1']]);
+  });
 
   test('a wrong key whose padding happens to fit gives no garbage', () => {
     const key = 'edd1c9f0985e76a2';

@@ -3,17 +3,17 @@ import { changeAt, type Change } from '../../change-at.ts';
 import { encryptedFields, type PluginCatalogue } from '../../plugin-catalogue.ts';
 import type { ValueCodec } from '../last-good.ts';
 
+type Value = Readonly<Record<string, unknown>>;
+
 interface FieldEncryptionOptions {
   /** Whether fields of plugins are encrypted; keys of certificates always are. */
   readonly encryptFields: boolean;
   /** Keys of 16 or 32 bytes: the first one encrypts, all are tried to decrypt. */
   readonly keyring: readonly string[];
   readonly catalogue: PluginCatalogue;
-  /** Told of each text that looks encrypted and that no key opens, when values are decrypted. */
-  readonly onUnopened?: () => void;
+  /** Told of the resource for each text in it that looks encrypted and that no key opens, when values are decrypted. */
+  readonly onUnopened?: (kind: string, value: Value) => void;
 }
-
-type Value = Readonly<Record<string, unknown>>;
 
 /** Private keys in PEM format, which APISIX encrypts whatever `enable_encrypt_fields` says. */
 const privateKeys: Readonly<Record<string, readonly string[]>> = {
@@ -30,15 +30,15 @@ const pemStart = '---';
 
 /**
  * Encrypts the credentials of resources as APISIX does in etcd, so that both can read them: AES-CBC with the key as its
- * own initialization vector, in base64. Which fields, say `encrypt_fields` of the plugins' schemas.
+ * own initialization vector (of 32 bytes the first 16), in base64. Which fields, say `encrypt_fields` of the plugins' schemas.
+ * Resources of the kind `secrets` are not encrypted, there neither.
  * https://apisix.apache.org/docs/apisix/plugin-develop/#encrypted-storage-fields
+ * https://github.com/apache/apisix/blob/master/apisix/core/data_encryption.lua
  */
 export function createFieldEncryption(options: FieldEncryptionOptions): ValueCodec {
   const { encryptFields, keyring, catalogue, onUnopened = () => {} } = options;
   const [first = ''] = keyring;
-  const decryptField: Change = (text) => decrypt(text, keyring, onUnopened);
   const encryptPem: Change = (text) => (text.startsWith(pemStart) ? encrypt(text, first) : text);
-  const decryptPem: Change = (text) => (text.startsWith(pemStart) ? text : decryptField(text));
 
   function convert(kind: string, value: Value, changes: { fields: Change; pem: Change }): Value {
     let converted = value;
@@ -57,7 +57,11 @@ export function createFieldEncryption(options: FieldEncryptionOptions): ValueCod
 
   return {
     encode: (kind, value) => convert(kind, value, { fields: (text) => encrypt(text, first), pem: encryptPem }),
-    decode: (kind, value) => convert(kind, value, { fields: decryptField, pem: decryptPem }),
+    decode: (kind, value) => {
+      const decryptField: Change = (text) => decrypt(text, keyring, () => onUnopened(kind, value));
+      const decryptPem: Change = (text) => (text.startsWith(pemStart) ? text : decryptField(text));
+      return convert(kind, value, { fields: decryptField, pem: decryptPem });
+    },
   };
 }
 
