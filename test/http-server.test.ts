@@ -789,8 +789,7 @@ describe('timeouts', { concurrency: true }, () => {
         while (!exchange.ended && exchange.write(piece)) this.sent += piece.length;
         this.pauses++;
       };
-      exchange.onDrain = pump;
-      exchange.onAbort = () => this.aborts++;
+      exchange.listener = { onDrain: pump, onAbort: () => this.aborts++ };
       exchange.begin(200, []);
       pump();
     }
@@ -883,7 +882,7 @@ describe('a client that leaves', () => {
   function watcher(run: (exchange: Exchange) => void): { handler: ExchangeHandler; events: string[] } {
     const events: string[] = [];
     const handler = handlerOf((exchange) => {
-      exchange.onAbort = () => events.push('abort');
+      exchange.listener = { onAbort: () => events.push('abort') };
       exchange.readBody(1000).then(
         () => {
           events.push('body');
@@ -947,7 +946,7 @@ describe('a client that leaves', () => {
     const socket = new MemorySocket();
     let aborts = 0;
     const handler = handlerOf((exchange) => {
-      exchange.onAbort = () => aborts++;
+      exchange.listener = { onAbort: () => aborts++ };
       exchange.begin(200, []);
       assert.equal(exchange.write(Buffer.alloc(100_000)), false);
     });
@@ -1078,7 +1077,7 @@ describe('graceful close', () => {
 
   test('destroy cuts running requests', async () => {
     let aborts = 0;
-    await using server = await startServer(handlerOf((exchange) => (exchange.onAbort = () => aborts++)));
+    await using server = await startServer(handlerOf((exchange) => (exchange.listener = { onAbort: () => aborts++ })));
     await using client = await connectRaw(server.port);
     client.write(get);
     await sleep(30);

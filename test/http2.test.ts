@@ -183,7 +183,7 @@ test('a client that takes nothing stops the one who writes, and lets him go on w
         }
         exchange.end();
       };
-      exchange.onDrain = writeOn;
+      exchange.listener = { onDrain: writeOn };
       writeOn();
     }),
   );
@@ -330,7 +330,7 @@ test('a client that resets its stream has left; the others on the connection are
   await using server = await startHttp2(
     handlerOf((exchange) => {
       exchanges.push(exchange);
-      exchange.onAbort = () => aborts++;
+      exchange.listener = { onAbort: () => aborts++ };
       exchange.begin(200, []);
       exchange.write(Buffer.from('first'));
     }),
@@ -425,7 +425,7 @@ test('over TLS as well, who leaves is noticed and a drain ends', async () => {
   const exchanges: Exchange[] = [];
   const handler = handlerOf((exchange) => {
     exchanges.push(exchange);
-    exchange.onAbort = () => aborts++;
+    exchange.listener = { onAbort: () => aborts++ };
   });
   await using server = await TlsServer.start(handler, { ssls });
   const options = { ca: gatewayCa, host: '127.0.0.1', servername: 'a.example' };
@@ -498,7 +498,7 @@ test('a cut lets those that can end their answer themselves, and resets the othe
     handlerOf((exchange) => {
       exchange.begin(200, []);
       exchange.write(Buffer.from('begun '));
-      if (exchange.head.target === '/tells') exchange.onCut = () => exchange.end(Buffer.from('and cut'));
+      if (exchange.head.target === '/tells') exchange.listener = { onCut: () => exchange.end(Buffer.from('and cut')) };
     }),
   );
   const session = openSession(t, server.port);
@@ -547,7 +547,7 @@ test('a client that takes nothing of an answer is reset, whether more is to come
   const aborted: string[] = [];
   await using server = await startHttp2(
     handlerOf((exchange) => {
-      exchange.onAbort = () => aborted.push(exchange.head.target);
+      exchange.listener = { onAbort: () => aborted.push(exchange.head.target) };
       if (exchange.head.target === '/whole') return exchange.respond(200, [], Buffer.alloc(1_000_000));
       exchange.begin(200, []);
       exchange.write(Buffer.alloc(1_000_000));
@@ -683,7 +683,7 @@ for (const { what, send } of floods) {
       handlerOf((exchange) => {
         if (exchange.head.target === '/other') return exchange.respond(200, []);
         open.add(exchange);
-        exchange.onAbort = () => open.delete(exchange);
+        exchange.listener = { onAbort: () => open.delete(exchange) };
       }),
     );
     const other = openSession(t, server.port);

@@ -8,6 +8,8 @@ export type BodySink = (bytes: Buffer) => void;
 
 // 13 hex digits stay below 2^53; nobody sends a longer chunk in good faith.
 const maxSizeDigits = 13;
+// Longer than any read.
+const maxShortDigits = 5;
 // RFC 9112, section 7.1.1, without the white space that it calls bad; every character was looked at before.
 const extensions = /^(?:;[!#$%&'*+\-.^`|~\w]+(?:=(?:[!#$%&'*+\-.^`|~\w]+|"(?:[^"\\]|\\.)*"))?)+$/;
 /** Chunk extensions and trailers are read over, so their total is bounded or they would be a way to send for ever. */
@@ -47,7 +49,12 @@ export class ChunkedDecoder {
   feed(bytes: Buffer, start: number, sink: BodySink): number {
     let at = start;
     while (at < bytes.length && this.#state !== states.done) {
-      at = this.#state === states.data ? this.#readData(bytes, at, sink) : this.#readFrame(bytes, at);
+      if (this.#state === states.data) {
+        at = this.#readData(bytes, at, sink);
+        continue;
+      }
+      const end = this.#state === states.size && this.#digits === 0 ? readWholeChunk(bytes, at, sink) : -1;
+      at = end === -1 ? this.#readFrame(bytes, at) : end;
     }
     return at;
   }
@@ -91,7 +98,7 @@ export class ChunkedDecoder {
   #readSizeByte(byte: number): void {
     if (isHexDigit(byte)) {
       if (++this.#digits > maxSizeDigits) throw invalid('chunk size too large');
-      this.#size = this.#size * 16 + (byte <= 0x39 ? byte - 0x30 : (byte | 0x20) - 0x57);
+      this.#size = this.#size * 16 + hexValue(byte);
       return;
     }
     if (this.#digits === 0) throw invalid('invalid chunk size');
@@ -141,6 +148,31 @@ export class ChunkedDecoder {
   #countOverhead(): void {
     if (++this.#overhead > maxOverheadBytes) throw invalid('chunk extensions and trailers too large');
   }
+}
+
+/**
+ * The common case: a chunk that lies whole in one read, with nothing but its size in front, is not taken apart byte by
+ * byte. Everything else, and all that is wrong, is left to the states.
+ *
+ * @returns The offset behind the chunk; -1 if it is not such a one.
+ */
+function readWholeChunk(bytes: Buffer, start: number, sink: BodySink): number {
+  let size = 0;
+  let at = start;
+  for (; at < start + maxShortDigits; at++) {
+    const byte = bytes[at] ?? 0;
+    if (!isHexDigit(byte)) break;
+    size = size * 16 + hexValue(byte);
+  }
+  const dataStart = at + 2;
+  const end = dataStart + size;
+  if (size === 0 || bytes[at] !== CR || bytes[at + 1] !== LF || bytes[end] !== CR || bytes[end + 1] !== LF) return -1;
+  sink(bytes.subarray(dataStart, end));
+  return end + 2;
+}
+
+function hexValue(digit: number): number {
+  return digit <= 0x39 ? digit - 0x30 : (digit | 0x20) - 0x57;
 }
 
 function invalid(detail: string): WeirError {

@@ -23,6 +23,16 @@ export interface ExchangeConnection {
   destroy(): void;
 }
 
+/** What may happen while an answer is made. */
+export interface ExchangeListener {
+  /** The client left before the answer was complete, or out of a tunnel. Called once. */
+  onAbort?(): void;
+  /** The gateway ends now: the answer may still be completed, at once, in a way that says so. Called once. */
+  onCut?(): void;
+  /** The socket can take more after {@link Exchange.write} returned false. */
+  onDrain?(): void;
+}
+
 // What is rewritten has to be in memory; a larger body passes as it is.
 const maxHeldBytes = 8 * 1024 * 1024;
 
@@ -46,12 +56,8 @@ export abstract class Exchange {
   bodyBytesSent = 0;
   /** Everything sent to the client for this request, heads and framing included: nginx's `$bytes_sent`. */
   bytesSent = 0;
-  /** The client left before the answer was complete, or out of a tunnel. Called once. */
-  onAbort: (() => void) | null = null;
-  /** The gateway ends now: the handler may still complete the answer, at once, in a way that says so. Called once. */
-  onCut: (() => void) | null = null;
-  /** The socket can take more after {@link write} returned false. */
-  onDrain: (() => void) | null = null;
+  /** Who makes the answer, and hears how it fares. An object and no closures, see docs/decisions/0010. */
+  listener: ExchangeListener | null = null;
   aborted = false;
   /** Sees every piece of the body that is sent, which is free for reuse afterwards. Null: nobody looks. */
   onBodySent: ((bytes: Buffer) => void) | null = null;
@@ -229,7 +235,7 @@ export abstract class Exchange {
 
   /**
    * @param bytes - Copied where the socket does not take them at once.
-   * @returns False when the client is slow: wait for {@link onDrain} before sending more.
+   * @returns False when the client is slow: wait for {@link ExchangeListener.onDrain} before sending more.
    */
   write(bytes: Buffer): boolean {
     if (this.#ended || this.status === 0 || !this.#bodyAllowed || bytes.length === 0) return true;
@@ -329,7 +335,7 @@ export abstract class Exchange {
     // How a tunnel ends is a matter of what is spoken in it.
     this.aborted = this.status !== 101;
     this.failBody(new WeirError('CLIENT_CLOSED_REQUEST'));
-    this.onAbort?.();
+    this.listener?.onAbort?.();
   }
 }
 

@@ -7,7 +7,7 @@ export interface Http1Connection extends ExchangeConnection {
   readonly serverLine: string;
   /** True when this connection must close after the current exchange whatever the client asked. */
   readonly closing: boolean;
-  /** Appends to the socket; false when it holds enough (wait for {@link Exchange.onDrain}). */
+  /** Appends to the socket; false when it holds enough (wait for {@link ExchangeListener.onDrain}). */
   send(data: string | Buffer): boolean;
   /** The same for large pieces, which leave in one system call; empty ones are left out. */
   sendAll(pieces: readonly (string | Buffer)[]): boolean;
@@ -108,11 +108,17 @@ export class Http1Exchange extends Exchange {
       return this.connection.sendAll([prefix, kept, suffix]);
     }
     const joined = Buffer.allocUnsafe(prefix.length + bytes.length + suffix.length);
-    if (prefix !== '') joined.write(prefix, 0, 'latin1');
+    writeText(joined, prefix, 0);
     joined.set(bytes, prefix.length);
-    if (suffix !== '') joined.write(suffix, prefix.length + bytes.length, 'latin1');
+    writeText(joined, suffix, prefix.length + bytes.length);
     return this.connection.send(joined);
   }
+}
+
+/** A chunk's size and its end are shorter than the way out of JavaScript and back. */
+function writeText(bytes: Buffer, text: string, start: number): void {
+  if (text.length > 16) bytes.write(text, start, 'latin1');
+  else for (let i = 0; i < text.length; i++) bytes[start + i] = text.charCodeAt(i);
 }
 
 function wantsKeepAlive(head: RequestHead): boolean {

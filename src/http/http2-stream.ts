@@ -58,7 +58,7 @@ export class Http2Stream implements ExchangeConnection, Expirable {
 
   /** The gateway ends now: whoever answers may say so in its last bytes; what nobody answers is cut. */
   cut(): void {
-    if (this.#exchange?.onCut) this.#exchange.onCut();
+    if (this.#exchange?.listener?.onCut) this.#exchange.listener.onCut();
     else this.destroy();
   }
 
@@ -153,7 +153,7 @@ export class Http2Stream implements ExchangeConnection, Expirable {
 
   #onDrain(): void {
     this.#stream.setTimeout(0);
-    this.#exchange?.onDrain?.();
+    this.#exchange?.listener?.onDrain?.();
   }
 
   #onClose(): void {

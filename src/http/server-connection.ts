@@ -139,7 +139,7 @@ export class ServerConnection implements Http1Connection, Expirable {
   cut(): void {
     this.closing = true;
     const exchange = this.#exchange;
-    if (exchange?.onCut) exchange.onCut();
+    if (exchange?.listener?.onCut) exchange.listener.onCut();
     else if (!this.#lingering) this.destroy();
   }
 
@@ -394,7 +394,7 @@ export class ServerConnection implements Http1Connection, Expirable {
     }
     const mayRead = this.#isBodyPending ? exchange.readingBody : this.#waiting.length <= maxWaitingBytes;
     if (mayRead) this.#socket.resume();
-    exchange.onDrain?.();
+    exchange.listener?.onDrain?.();
   }
 
   /**

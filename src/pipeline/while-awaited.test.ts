@@ -4,7 +4,7 @@ import type { WeirError } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { whileAwaited } from './while-awaited.ts';
 
-type Ends = { -readonly [K in 'aborted' | 'onAbort' | 'onCut']: Exchange[K] };
+type Ends = { -readonly [K in 'aborted' | 'listener']: Exchange[K] };
 
 function untilAborted(signal: AbortSignal): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -15,11 +15,11 @@ function untilAborted(signal: AbortSignal): Promise<string> {
 }
 
 for (const [what, end, code] of [
-  ['a client that leaves', (exchange: Ends) => exchange.onAbort?.(), 'CLIENT_CLOSED_REQUEST'],
-  ['the end of the gateway', (exchange: Ends) => exchange.onCut?.(), 'SHUTTING_DOWN'],
+  ['a client that leaves', (exchange: Ends) => exchange.listener?.onAbort?.(), 'CLIENT_CLOSED_REQUEST'],
+  ['the end of the gateway', (exchange: Ends) => exchange.listener?.onCut?.(), 'SHUTTING_DOWN'],
 ] as const) {
   test(`${what} aborts what is done for the request`, async () => {
-    const exchange: Ends = { aborted: false, onAbort: null, onCut: null };
+    const exchange: Ends = { aborted: false, listener: null };
     const pending = whileAwaited({ exchange }, untilAborted);
     end(exchange);
     assert.equal(await pending, code);
@@ -27,17 +27,17 @@ for (const [what, end, code] of [
 }
 
 test('what is begun for a client that has left already is aborted at once', async () => {
-  const exchange: Ends = { aborted: true, onAbort: null, onCut: null };
+  const exchange: Ends = { aborted: true, listener: null };
   assert.equal(await whileAwaited({ exchange }, untilAborted), 'CLIENT_CLOSED_REQUEST');
 });
 
 test('nothing listens any more when it is done, or has failed', async () => {
-  const exchange: Ends = { aborted: false, onAbort: null, onCut: null };
+  const exchange: Ends = { aborted: false, listener: null };
   assert.equal(await whileAwaited({ exchange }, () => Promise.resolve(1)), 1);
-  assert.deepEqual(exchange, { aborted: false, onAbort: null, onCut: null });
+  assert.deepEqual(exchange, { aborted: false, listener: null });
   await assert.rejects(
     whileAwaited({ exchange }, () => Promise.reject(new Error('a fault'))),
     /a fault/,
   );
-  assert.deepEqual(exchange, { aborted: false, onAbort: null, onCut: null });
+  assert.deepEqual(exchange, { aborted: false, listener: null });
 });

@@ -3,7 +3,7 @@ import type { Exchange } from '../http/exchange.ts';
 
 /** A request, as far as it can end before its answer. */
 interface Awaited {
-  readonly exchange: Pick<Exchange, 'aborted' | 'onAbort' | 'onCut'>;
+  readonly exchange: Pick<Exchange, 'aborted' | 'listener'>;
 }
 
 /**
@@ -14,14 +14,15 @@ interface Awaited {
  */
 export async function whileAwaited<T>({ exchange }: Awaited, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const ending = new AbortController();
-  exchange.onAbort = () => ending.abort(new WeirError('CLIENT_CLOSED_REQUEST'));
-  exchange.onCut = () => ending.abort(new WeirError('SHUTTING_DOWN'));
+  exchange.listener = {
+    onAbort: () => ending.abort(new WeirError('CLIENT_CLOSED_REQUEST')),
+    onCut: () => ending.abort(new WeirError('SHUTTING_DOWN')),
+  };
   // Who had left before is not told again.
-  if (exchange.aborted) exchange.onAbort();
+  if (exchange.aborted) exchange.listener.onAbort?.();
   try {
     return await run(ending.signal);
   } finally {
-    exchange.onAbort = null;
-    exchange.onCut = null;
+    exchange.listener = null;
   }
 }

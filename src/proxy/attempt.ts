@@ -1,6 +1,7 @@
 import { WeirError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { RepeatedLog } from '../base/repeated-log.ts';
+import type { ExchangeListener } from '../http/exchange.ts';
 import type { ResponseHead } from '../http/response-head.ts';
 import type { AttemptRecord, RequestContext } from '../pipeline/context.ts';
 import type { Reply } from '../pipeline/reply.ts';
@@ -28,7 +29,7 @@ export interface AttemptParts {
  * One try at one upstream: sends the request, relays the answer to the client and keeps the record of it.
  * Nothing is sent to the client before the upstream's head is here, so until then another attempt can still be made.
  */
-export class Attempt implements ResponseHandler {
+export class Attempt implements ResponseHandler, ExchangeListener {
   readonly record: AttemptRecord;
 
   #ctx: RequestContext;
@@ -77,9 +78,7 @@ export class Attempt implements ResponseHandler {
     return new Promise((resolve) => {
       this.#resolve = resolve;
       if (exchange.aborted) return this.#settle(new WeirError('CLIENT_CLOSED_REQUEST'));
-      exchange.onAbort = () => this.#onClientGone();
-      exchange.onDrain = () => this.#call?.resume();
-      exchange.onCut = () => this.#onGatewayEnds();
+      exchange.listener = this;
       const { pool, wire, use } = this.#outgoing;
       this.#call = pool.call(wire, use, this);
     });
@@ -278,11 +277,15 @@ export class Attempt implements ResponseHandler {
     if (held.length > 0) this.#relay(Buffer.concat(held));
   }
 
-  #onGatewayEnds(): void {
+  onDrain(): void {
+    this.#call?.resume();
+  }
+
+  onCut(): void {
     this.#giveUp(new WeirError('SHUTTING_DOWN'));
   }
 
-  #onClientGone(): void {
+  onAbort(): void {
     this.#call?.abort();
     this.#finishRecord();
     this.#reception?.onBroken();
@@ -306,9 +309,7 @@ export class Attempt implements ResponseHandler {
     const { exchange } = this.#ctx;
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
     if (this.#durationTimer !== null) clearTimeout(this.#durationTimer);
-    exchange.onAbort = null;
-    exchange.onDrain = null;
-    exchange.onCut = null;
+    exchange.listener = null;
     if (this.#failure !== null) this.#logFailure(this.#failure);
     if (error === null && answer === null) return this.#resolve(null);
     const { status, address } = this.record;
