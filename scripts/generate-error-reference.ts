@@ -59,7 +59,7 @@ const causes: Readonly<Record<ErrorCode, string>> = {
   UPSTREAM_DNS: 'The name of the provider does not resolve.',
   UPSTREAM_CONNECT: 'No address of the provider takes a connection.',
   UPSTREAM_CONNECT_TIMEOUT: 'Name, TCP and TLS together took longer than `timeout`.',
-  UPSTREAM_TLS: 'The handshake failed, or the certificate was not accepted; the message says why.',
+  UPSTREAM_TLS: 'The handshake failed, or the certificate was not accepted; the details say why.',
   UPSTREAM_SEND_TIMEOUT: 'The provider took nothing of the request for `timeout`.',
   UPSTREAM_READ_TIMEOUT: 'The provider sent nothing for `timeout`.',
   UPSTREAM_RESET: 'The connection ended before the answer did.',

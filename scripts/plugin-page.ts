@@ -83,13 +83,14 @@ function typeText(field: FieldSchema): string {
   if (forms) return forms.map(typeText).join(' or ');
   if (field.patternProperties) return 'object of strings';
   const { type = '', minimum, maximum, items } = field;
-  if (type === 'array') return `${items?.type === undefined ? 'array' : `array of ${items.type}s`}${atLeastOne(field)}`;
-  if (type === 'string') return `string${atLeastOne(field)}`;
+  if (type === 'array') return `${items?.type === undefined ? 'array' : `array of ${items.type}s`}${leastSize(field)}`;
+  if (type === 'string') return `string${leastSize(field)}`;
   if (minimum === undefined) return type;
   return maximum === undefined ? `${type}, at least ${minimum}` : `${type}, ${minimum} to ${maximum}`;
 }
 
-function atLeastOne({ minLength = 0, minItems = 0 }: FieldSchema): string {
+function leastSize({ minLength = 0, minItems = 0 }: FieldSchema): string {
+  if (minItems > 1) return `, at least ${minItems}`;
   return minLength > 0 || minItems > 0 ? ', not empty' : '';
 }
 

@@ -219,7 +219,7 @@ class TrafficWorker {
       snapshot: () => holder.current,
       maxBodyBytes: maxBodyBytes === 0 ? Number.POSITIVE_INFINITY : maxBodyBytes,
       maxPostArgsBytes: config.apisix.max_post_args_readable_size * mebibyte,
-      clientAddress: compileClientAddress(http.real_ip_header, http.real_ip_from),
+      clientAddress: compileClientAddress(http.real_ip_header, http.real_ip_from, http.real_ip_recursive === 'on'),
       isTrustedProxy: compileTrustedProxies(config.apisix.trusted_addresses),
       writeAccessLog: this.#createAccessLog(config),
       traffic: this.#traffic,
@@ -230,7 +230,7 @@ class TrafficWorker {
       handler: createHandler(gateway),
       traffic: this.#traffic,
       deadlines: this.#deadlines,
-      serverLine: `Server: ${config.apisix.enable_server_tokens ? productToken : 'Weir'}\r\n`,
+      server: config.apisix.enable_server_tokens ? productToken : 'Weir',
       timeouts: {
         keepAliveMs: toMilliseconds(http.keepalive_timeout),
         headMs: toMilliseconds(http.client_header_timeout),

@@ -342,8 +342,10 @@ describe('a connection', () => {
     const { port } = await server.listen('127.0.0.1', 0);
     const socket = connect(port, '127.0.0.1').on('error', () => {});
     const closed = once(socket, 'close');
-    socket.write('GET /m HTTP/1.1\r\nHost: x\r\n\r\nGET /m HT');
-    await once(socket, 'data');
+    socket.write('GET /m HTTP/1.1\r\nHo');
+    await once(socket, 'connect');
+    // Connections are taken in the order in which they came.
+    await (await fetch(`http://127.0.0.1:${port}/m`)).text();
     await server.close();
     await closed;
   });

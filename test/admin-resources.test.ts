@@ -259,6 +259,20 @@ describe('a consumer that is deleted', () => {
     stop();
     assert.deepEqual([admin.store.list('consumers'), admin.store.list('credentials')], [[], []]);
   });
+
+  it('takes a credential along that is put while the store deletes the consumer', async (t) => {
+    await using admin = await startAdmin();
+    await admin.call('PUT', '/consumers/jack', { body: {} });
+    const remove = admin.store.delete.bind(admin.store);
+    t.mock.method(admin.store, 'delete', async (kind: string, id: string) => {
+      const late = { body: { plugins: { 'key-auth': { key: 'late' } } } };
+      if (kind === 'consumers')
+        assert.equal((await admin.call('PUT', '/consumers/jack/credentials/late', late)).status, 201);
+      return remove(kind, id);
+    });
+    assert.equal((await admin.call('DELETE', '/consumers/jack')).status, 200);
+    assert.deepEqual(admin.store.list('credentials'), []);
+  });
 });
 
 describe('a credential', () => {

@@ -460,6 +460,7 @@ describe('multi-auth', () => {
     const rows: [object, RegExp][] = [
       [[{ 'key-auth': {} }], /expect array to have at least 2 items/],
       [[{ 'key-auth': {} }, { cors: {} }], /cors plugin is not supported/],
+      [[{ 'key-auth': {} }, { 'jwt-auth': { _meta: { disable: true } } }], /jwt-auth .*_meta is not supported here/],
       [[{ 'key-auth': {} }, { 'jwt-auth': { header: 1 } }], /plugin jwt-auth check schema failed: property "header"/],
     ];
     for (const [auth_plugins, expected] of rows) {

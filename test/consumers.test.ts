@@ -147,6 +147,14 @@ describe('consumers', () => {
     assert.deepEqual(await statuses(url, as('free'), 2), [200, 200]);
   });
 
+  test('with a logger of their own do not have a filter of the route decided anew', async () => {
+    await consumer('noted', { 'key-auth': { key: 'key-of-noted' }, 'file-logger': { path: 'logs/noted.log' } });
+    const filter = [['consumer_name', '==', 'noted']];
+    const url = await plainRoute({ 'key-auth': {}, cors: { _meta: { filter } } });
+    const { headers } = await call(url, { method: 'GET', headers: as('noted') });
+    assert.equal(headers['access-control-allow-origin'], undefined, 'nobody was known when cors had its first turn');
+  });
+
   test('bring plugins of the phase rewrite along, which run once', async () => {
     const decorate = (content: string): object => ({ prepend: [{ role: 'system', content }] });
     await consumer('chatty', {

@@ -185,9 +185,13 @@ describe('the etcd store', { skip }, () => {
     await using etcd = await startEtcd();
     const [member] = etcd.members;
     const stage = new Stage(t);
-    const store = await stage.open(etcd.endpoints, { timing: { ...quick, firstPauseMs: 1500, longestPauseMs: 1500 } });
-    await store.put('routes', 'stays', { uri: '/1' });
-    await store.put('routes', 'goes', { uri: '/1' });
+    const checked: unknown[] = [];
+    const store = await stage.open(etcd.endpoints, {
+      timing: { ...quick, firstPauseMs: 1500, longestPauseMs: 1500 },
+      check: (_kind, { uri }) => (checked.push(uri), null),
+    });
+    await store.put('routes', 'stays', { uri: '/stays' });
+    await store.put('routes', 'goes', { uri: '/goes' });
     const changed = new Map<string, boolean>();
     store.watch((changes) => changes.forEach(({ id, resource }) => changed.set(id, resource !== null)));
     await member?.kill();
@@ -206,6 +210,8 @@ describe('the etcd store', { skip }, () => {
       ]),
     );
     assert.equal(store.get('routes', 'goes'), undefined);
+    // What is as it was is not looked at again.
+    assert.deepEqual(checked, ['/stays', '/goes', '/2']);
   });
 
   // The same members give it the same cluster id.

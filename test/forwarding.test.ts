@@ -152,7 +152,8 @@ describe('a request reaches the upstream as the client sent it', () => {
   test('a trusted proxy in front tells how it was reached, as far as it does', async () => {
     await using echo = await startEcho({ isTrustedProxy: true });
     const { stage, upstream } = echo;
-    const headers = { Host: 'inner', 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'outer' };
+    const appended = { 'X-Forwarded-Proto': ['http', 'https'], 'X-Forwarded-Host': 'claimed, outer' };
+    const headers = { Host: 'inner', ...appended };
     await call(stage.url, { method: 'GET', headers });
     const [request] = upstream.requests;
     const seen = ['proto', 'host', 'port'].map((name) => fieldOf(request, `x-forwarded-${name}`));

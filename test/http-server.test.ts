@@ -36,7 +36,7 @@ function connectMemory(
     handler,
     deadlines: new Deadlines(),
     timeouts: { ...generousTimeouts, ...timeouts },
-    serverLine: '',
+    server: '',
   });
 }
 

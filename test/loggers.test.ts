@@ -84,7 +84,8 @@ describe('what an entry holds', { concurrency: true }, () => {
     assert.deepEqual(querystring, expected);
     assert.ok(Number(size) > JSON.stringify(chat).length);
     const { status, headers: sent, size: answerSize } = answer as Entry;
-    assert.deepEqual([status, (sent as Entry)['content-type']], [200, 'application/json']);
+    const { 'content-type': sentType, server } = sent as Entry;
+    assert.deepEqual([status, sentType, server], [200, 'application/json', `Weir/${version}`]);
     assert.ok(Number(answerSize) > JSON.stringify(chatAnswer).length);
     assert.deepEqual(rest, {
       server: { hostname: hostname(), version },

@@ -170,8 +170,15 @@ describe('redirect', () => {
   test('http_to_https keeps the method of a POST, and lets pass what came over TLS to a proxy in front', async () => {
     const url = await forwardRoute({ redirect: { http_to_https: true } });
     assert.equal((await call(`${url}/x`)).status, 308);
-    const passed = await call(`${url}/x`, { headers: { 'X-Forwarded-Proto': 'https' } });
-    assert.equal(passed.status, 200);
+    const claims: [proto: string | string[], status: number][] = [
+      ['https', 200],
+      ['http, https', 200],
+      [['https', 'http'], 308],
+    ];
+    for (const [proto, status] of claims) {
+      const answer = await call(`${url}/x`, { headers: { 'X-Forwarded-Proto': proto } });
+      assert.equal(answer.status, status, `${String(proto)}: the word of the last proxy counts`);
+    }
   });
 
   test('a path that regex_uri does not match goes to the upstream', async () => {
@@ -458,7 +465,7 @@ describe('response-rewrite', () => {
     );
   });
 
-  test('a body in place of a stream waits for its end, so that the tokens are counted', async () => {
+  test('a body in place of a stream of an LLM waits for its end, so that the tokens are counted', async () => {
     const url = await aiRoute({ 'response-rewrite': { body: 'new' } });
     const usage = '{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}';
     await answering(
@@ -472,6 +479,17 @@ describe('response-rewrite', () => {
         assert.deepEqual([text, complete], ['new', true]);
         const [line] = await stage.logged(url);
         assert.deepEqual([line?.status, line?.llm_total_tokens], ['200', '7']);
+      },
+    );
+  });
+
+  test('a body in place of an answer without end is sent at once', async () => {
+    const url = await forwardRoute({ 'response-rewrite': { status_code: 503, body: 'maintenance' } });
+    await answering(
+      (_request, response) => response.setHeader('Content-Type', 'text/event-stream').write('data: 1\n\n'),
+      async () => {
+        const { status, text, complete } = await call(`${url}/x`);
+        assert.deepEqual([status, text, complete], [503, 'maintenance', true]);
       },
     );
   });

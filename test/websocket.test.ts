@@ -62,6 +62,11 @@ describe('WebSocket', () => {
     assert.equal(ctx.loggedStatus, 101);
     assert.equal(ctx.errorCode, null);
     assert.equal(ctx.attempts[0]?.status, 101);
+    assert.equal(
+      ctx.header('upgrade'),
+      'websocket',
+      'for conditions of routes and for logs, though Connection names it',
+    );
   });
 
   test('the handshake reaches the upstream, its answer the client, and then bytes both ways as they are', async () => {

@@ -52,7 +52,7 @@ export function createControlServer({ endpoints, log, serverHeader }: ControlSer
     done(null);
   });
   app.addHook('onRequest', async (request, reply) => {
-    // One that is none would be refused.
+    // A Content-Type that cannot be parsed would be refused.
     request.raw.headers['content-type'] = 'application/octet-stream';
     reply.header('Server', serverHeader);
   });

@@ -106,21 +106,19 @@ export function createCrud(
     if (ownId === undefined) throw new AdminRefusal(400, `missing ${title} id`);
     const id = idPrefix(request) + ownId;
     if (request.query.get('force') !== 'true' && store.get(kind, id) !== undefined) requireUnused(id);
-    // Before it: what would be left without it if the gateway ended in between is out of reach. And until there are none: one
-    // that is put in the meantime would belong to whoever gets the same id later.
-    while (await removeBelow(id));
+    // Before it: what would be left without it if the gateway ended in between is out of reach.
+    await removeBelow(id);
     if (!(await store.delete(kind, id))) return keyNotFound;
+    // And after it: one that was put in the meantime would belong to whoever gets the same id later.
+    await removeBelow(id);
     return { status: 200, body: { key: keyOf(kind, id), deleted: '1' } };
   }
 
-  /** @returns Whether there was anything. */
-  async function removeBelow(id: string): Promise<boolean> {
-    let found = false;
+  async function removeBelow(id: string): Promise<void> {
     for (const child of children) {
       const below = store.list(child.kind).filter((resource) => resource.id.startsWith(`${id}/`));
-      for (const resource of below) found = (await store.delete(child.kind, resource.id)) || found;
+      for (const resource of below) await store.delete(child.kind, resource.id);
     }
-    return found;
   }
 
   /** The id that a path names, `undefined` when it names none. */

@@ -141,8 +141,11 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     },
     async close() {
       const timer = setTimeout(() => app.server.closeAllConnections(), closeTimeoutMs);
-      await app.close();
-      clearTimeout(timer);
+      try {
+        await app.close();
+      } finally {
+        clearTimeout(timer);
+      }
     },
     reconfigure(changes) {
       const next = { ...settings, ...changes };

@@ -15,7 +15,7 @@ export function clientCertificateOf({ tls }: Upstream, find: FindClientCertifica
   if (cert !== undefined && key !== undefined) return toClientCertificate({ cert, key });
   if (id === undefined) return null;
   const pair = find(String(id));
-  if (pair === null) return null; throw new Error(`upstream: tls.client_cert_id: there is no ssl "${id}" of the type client`);
+  if (pair === null) throw new Error(`upstream: tls.client_cert_id: there is no ssl "${id}" of the type client`);
   if (isSecretReference(pair.cert) || isSecretReference(pair.key)) {
     throw new Error(`upstream: tls.client_cert_id: the ssl "${id}" refers to a secret, which is not supported here`);
   }

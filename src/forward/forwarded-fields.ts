@@ -36,7 +36,7 @@ const ownResponseFields: ReadonlySet<string> = new Set([...hopByHopNames, 'conte
  * - `X-Real-IP`: the client's address.
  * - `X-Forwarded-For`: what came, and the client's address behind it.
  * - `X-Forwarded-Proto`, `-Host`, `-Port`: how the client reached the gateway, unless a plugin has set them, or a trusted
- *   proxy in front.
+ *   proxy in front, whose word is the last of a list.
  *
  * @returns Field lines; to be written as latin1.
  */
@@ -46,15 +46,15 @@ export function requestFieldLines(ctx: RequestContext, { host, framing, upgrades
   let lines = `host: ${host}\r\n`;
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i] ?? '';
-    if (isForwarded(name, none, ownRequestFields)) lines += `${name}: ${flat[i + 1] ?? ''}\r\n`;
+    if (isForwarded(name, ownRequestFields)) lines += `${name}: ${flat[i + 1] ?? ''}\r\n`;
   }
   const forwardedFor = ctx.header('x-forwarded-for');
   const { remoteAddress } = ctx;
   lines += `x-real-ip: ${remoteAddress}\r\n`;
   lines += `x-forwarded-for: ${forwardedFor === undefined ? remoteAddress : `${forwardedFor}, ${remoteAddress}`}\r\n`;
-  lines += `x-forwarded-proto: ${fields.get('x-forwarded-proto') ?? ctx.scheme}\r\n`;
-  lines += `x-forwarded-host: ${fields.get('x-forwarded-host') ?? ctx.host}\r\n`;
-  lines += `x-forwarded-port: ${fields.get('x-forwarded-port') ?? ctx.serverPort}\r\n`;
+  lines += `x-forwarded-proto: ${fields.getLast('x-forwarded-proto') ?? ctx.scheme}\r\n`;
+  lines += `x-forwarded-host: ${fields.getLast('x-forwarded-host') ?? ctx.host}\r\n`;
+  lines += `x-forwarded-port: ${fields.getLast('x-forwarded-port') ?? ctx.serverPort}\r\n`;
   if (upgrades) lines += 'upgrade: websocket\r\nconnection: upgrade\r\n';
   if (framing === 'chunked') lines += 'transfer-encoding: chunked\r\n';
   else if (framing !== 'none') lines += `content-length: ${framing}\r\n`;
@@ -68,7 +68,7 @@ export function responseFields({ fields, status }: ResponseHead): string[] {
   const forwarded: string[] = [];
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i] ?? '';
-    if (isForwarded(name, listed, ownResponseFields)) forwarded.push(name, flat[i + 1] ?? '');
+    if (isForwarded(name, ownResponseFields, listed)) forwarded.push(name, flat[i + 1] ?? '');
   }
   if (status === 101) forwarded.push('Upgrade', 'websocket', 'Connection', 'Upgrade');
   return forwarded;
@@ -80,5 +80,3 @@ export function asksForWebSocket({ exchange: { head } }: RequestContext): boolea
   const upgrade = head.fields.getCombined('upgrade')?.toLowerCase();
   return upgrade === 'websocket' && listedNames(head.fields.getCombined('connection')).includes('upgrade');
 }
-
-const none: readonly string[] = [];

@@ -11,6 +11,7 @@ export class AnswerHead {
   /** name, value, name, value, … without framing and Date. Replace the list, never change it. */
   fields: readonly string[];
   #replacement: Buffer | null = null;
+  #waitsForEnd = false;
   #rewrites: BodyRewrite[] = [];
 
   constructor(status: number, fields: readonly string[]) {
@@ -21,6 +22,11 @@ export class AnswerHead {
   /** Sent in place of the body; null: the body is not replaced. */
   get replacement(): Buffer | null {
     return this.#replacement;
+  }
+
+  /** The replacement is sent when the body that it replaces has ended. */
+  get waitsForEnd(): boolean {
+    return this.#waitsForEnd;
   }
 
   /** What is done to the body once it is complete, in order. */
@@ -36,9 +42,15 @@ export class AnswerHead {
     return undefined;
   }
 
-  /** Sends this in place of the body, whatever that is, when that has ended: who has got it may leave. */
-  replaceBody(body: Buffer): void {
+  /**
+   * Sends this in place of the body, whatever that is.
+   *
+   * @param options.waitsForEnd - Only when that has ended: a client that has its answer may leave, and what the rest of
+   *   the body says would not be read. Default false: at once.
+   */
+  replaceBody(body: Buffer, { waitsForEnd = false }: { readonly waitsForEnd?: boolean } = {}): void {
     this.#replacement = body;
+    this.#waitsForEnd = waitsForEnd;
     this.#rewrites = [];
   }
 

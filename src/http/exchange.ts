@@ -51,8 +51,6 @@ export abstract class Exchange {
   readonly startedAt = performance.now();
   /** 0 until an answer was begun. */
   status = 0;
-  /** The field lines of the answer as given by the caller: name, value, … (without framing and Date). */
-  sentFields: readonly string[] = [];
   bodyBytesSent = 0;
   /** Everything sent to the client for this request, heads and framing included: nginx's `$bytes_sent`. */
   bytesSent = 0;
@@ -66,8 +64,11 @@ export abstract class Exchange {
   filter: AnswerFilter | null = null;
 
   readonly #body: IncomingBody;
+  /** Field lines of the answer. Server is among them only where a filter has seen them. */
+  protected answerFields: readonly string[] = [];
   #addedFields: string[] | null = null;
   #heldBody: HeldBody | null = null;
+  #isReplaced = false;
   #bodyAllowed = true;
   #ended = false;
 
@@ -85,6 +86,12 @@ export abstract class Exchange {
   /** True once the last byte of the answer was handed to the socket, or the client is gone. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** The field lines of the answer: name, value, … (without framing and Date). */
+  get sentFields(): readonly string[] {
+    const isComplete = this.filter !== null || this.status === 0 || this.status === 101;
+    return isComplete ? this.answerFields : this.#withServer(this.answerFields);
   }
 
   // ---- request body -------------------------------------------------------------------------------------------------
@@ -187,7 +194,7 @@ export abstract class Exchange {
     if (this.#ended || this.status !== 0) return;
     const fields = this.#addedFields === null ? givenFields : withFields(givenFields, this.#addedFields);
     this.status = status;
-    this.sentFields = fields;
+    this.answerFields = fields;
     if (this.filter === null) this.#startAnswer(status, fields, length);
     else this.#filterAnswer(this.filter, new AnswerHead(status, this.#withServer(fields)), length);
   }
@@ -200,20 +207,31 @@ export abstract class Exchange {
   #filterAnswer(filter: AnswerFilter, answer: AnswerHead, length: number | undefined): void {
     filter(answer);
     const { replacement, rewrites } = answer;
+    this.#isReplaced = replacement !== null;
     if (replacement === null && rewrites.length === 0) {
       this.#writeAnswerHead(answer, length);
     } else if (this.head.method === 'HEAD') {
       // How long a rewritten body would have become nobody knows.
       this.#writeAnswerHead(answer, replacement?.length);
+    } else if (replacement !== null && !answer.waitsForEnd) {
+      this.#sendReplacement(answer, replacement);
     } else {
       this.status = answer.status;
       this.#heldBody = new HeldBody(answer, length);
     }
   }
 
+  #sendReplacement(answer: AnswerHead, replacement: Buffer): void {
+    this.#writeAnswerHead(answer, replacement.length);
+    if (replacement.length > 0 && this.#bodyAllowed) this.#sendBody(replacement, true);
+    else this.flush();
+    // Whatever comes of the other body goes nowhere.
+    this.#bodyAllowed = false;
+  }
+
   #writeAnswerHead(answer: AnswerHead, length: number | undefined): void {
     this.status = answer.status;
-    this.sentFields = answer.fields;
+    this.answerFields = answer.fields;
     this.#startAnswer(answer.status, answer.fields, length);
   }
 
@@ -313,7 +331,7 @@ export abstract class Exchange {
   cut(): void {
     if (this.#ended) return;
     // What breaks off here is nothing that the client would have got.
-    if (this.#heldBody !== null && this.#heldBody.head.replacement !== null) return this.end();
+    if (this.#isReplaced) return this.end();
     this.#ended = true;
     this.connection.destroy();
   }

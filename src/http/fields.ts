@@ -32,6 +32,12 @@ export class Fields {
     return combined;
   }
 
+  /** The last member of a list in a field (lower case): what the last sender has appended; undefined when absent. */
+  getLast(name: string): string | undefined {
+    const combined = this.getCombined(name);
+    return combined?.slice(combined.lastIndexOf(',') + 1).trim();
+  }
+
   has(name: string): boolean {
     return this.get(name) !== undefined;
   }

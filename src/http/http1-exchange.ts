@@ -4,7 +4,8 @@ import { dateLine, fieldLines, hasDate, statusLine } from './response-text.ts';
 
 /** What an exchange of HTTP/1.1 needs of its connection. */
 export interface Http1Connection extends ExchangeConnection {
-  readonly serverLine: string;
+  /** Value of the field Server, '' for none. */
+  readonly server: string;
   /** True when this connection must close after the current exchange whatever the client asked. */
   readonly closing: boolean;
   /** Appends to the socket; false when it holds enough (wait for {@link ExchangeListener.onDrain}). */
@@ -37,7 +38,7 @@ export class Http1Exchange extends Exchange {
   }
 
   protected get server(): string {
-    return this.connection.serverLine.slice('Server: '.length, -'\r\n'.length);
+    return this.connection.server;
   }
 
   flush(): void {
@@ -51,7 +52,7 @@ export class Http1Exchange extends Exchange {
   switchProtocols(fields: readonly string[]): void {
     if (this.ended || this.status !== 0) return;
     this.status = 101;
-    this.sentFields = fields;
+    this.answerFields = fields;
     this.#pendingHead = `${statusLine(101)}${fieldLines(fields)}\r\n`;
     this.flush();
     this.reopenBody();
@@ -72,7 +73,7 @@ export class Http1Exchange extends Exchange {
     this.#keepAlive = !mustClose && wantsKeepAlive(head);
 
     let text = statusLine(status) + fieldLines(fields);
-    if (this.filter === null) text += connection.serverLine;
+    if (this.filter === null && connection.server !== '') text += `Server: ${connection.server}\r\n`;
     // When an answer was made, who made it knows best (RFC 9110, section 6.6.1).
     if (!hasDate(fields)) text += dateLine();
     if (this.#chunked) text += 'Transfer-Encoding: chunked\r\n';

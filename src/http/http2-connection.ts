@@ -164,7 +164,7 @@ export class Http2Connection implements Expirable {
     head: RequestHead,
     body: { readonly expectedBodyBytes: number | undefined; readonly expectsContinue: boolean },
   ): Http2Exchange {
-    const server = this.#options.serverLine.slice('Server: '.length, -'\r\n'.length);
+    const { server } = this.#options;
     return new Http2Exchange(connection, head, { ...body, server, requestNumber: ++this.#requestCount });
   }
 

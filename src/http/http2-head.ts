@@ -3,7 +3,7 @@ import { isFieldValueByte, isTargetByte, isTokenByte, withoutOuterSpaces } from 
 import { maxFieldCount } from './field-lines.ts';
 import { Fields } from './fields.ts';
 import { maxHeadBytes, maxRequestLineBytes } from './head-boundary.ts';
-import { isAuthority, knownMethods, withoutPort, type RequestHead } from './request-head.ts';
+import { hostNameOf, isAuthority, knownMethods, type RequestHead } from './request-head.ts';
 
 /** Fields about a connection: HTTP/2 has none (RFC 9113, section 8.2.2). Only a request may have `te`, as `te: trailers`. */
 export const connectionFields: ReadonlySet<string> = new Set([
@@ -79,7 +79,7 @@ export function toRequestHead(raw: readonly string[]): RequestHead {
     version: '2.0',
     minorVersion: 1,
     fields: new Fields(flat),
-    host: withoutPort(authority),
+    host: hostNameOf(authority),
     byteLength,
   };
 }

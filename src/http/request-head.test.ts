@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { withoutPort } from './request-head.ts';
+import { hostNameOf } from './request-head.ts';
 
 const hosts: readonly (readonly [authority: string, host: string])[] = [
   ['Api.Example', 'api.example'],
@@ -17,6 +17,6 @@ const hosts: readonly (readonly [authority: string, host: string])[] = [
 
 for (const [authority, host] of hosts) {
   test(`the host of ${JSON.stringify(authority)} is ${JSON.stringify(host)}`, () => {
-    assert.equal(withoutPort(authority), host);
+    assert.equal(hostNameOf(authority), host);
   });
 }

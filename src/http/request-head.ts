@@ -62,7 +62,7 @@ export function parseRequestHead(bytes: Buffer, start: number, end: number): Req
     version: minorVersion === 1 ? '1.1' : '1.0',
     minorVersion,
     fields,
-    host: withoutPort(authority ?? hostField),
+    host: hostNameOf(authority ?? hostField),
     byteLength: end - start,
   };
 }
@@ -108,7 +108,7 @@ export function isAuthority(text: string): boolean {
 }
 
 /** The host of an authority, in lower case, without the dot that ends an absolute name: it means the same host. */
-export function withoutPort(authority: string): string {
+export function hostNameOf(authority: string): string {
   const colon = authority.startsWith('[') ? authority.indexOf(':', authority.indexOf(']')) : authority.indexOf(':');
   const end = colon === -1 ? authority.length : colon;
   return authority.substring(0, authority[end - 1] === '.' ? end - 1 : end).toLowerCase();

@@ -42,8 +42,8 @@ export interface ServerConnectionOptions {
   readonly handler: ExchangeHandler;
   readonly deadlines: Deadlines;
   readonly timeouts: ServerTimeouts;
-  /** A complete `Server: …` line with CRLF, or ''. */
-  readonly serverLine: string;
+  /** Value of the field Server, '' for none. */
+  readonly server: string;
   /** Is told of every connection. Absent: nobody is. */
   readonly traffic?: ConnectionCounter;
   /** For listeners with TLS. Absent: they refuse every handshake. */
@@ -78,7 +78,7 @@ export class ServerConnection implements Http1Connection, Expirable {
   readonly localPort: number;
   readonly serial: number;
   readonly tls: TlsFacts | null;
-  serverLine: string;
+  server: string;
   deadline = 0;
   closing = false;
 
@@ -104,7 +104,7 @@ export class ServerConnection implements Http1Connection, Expirable {
     this.#options = options;
     this.serial = serial;
     this.tls = tls;
-    this.serverLine = options.serverLine;
+    this.server = options.server;
     this.remoteAddress = socket.remoteAddress ?? '';
     this.remotePort = socket.remotePort ?? 0;
     this.localAddress = socket.localAddress ?? '';
@@ -122,7 +122,7 @@ export class ServerConnection implements Http1Connection, Expirable {
   /** Takes over new settings, from the next request on. */
   reconfigure(options: ServerConnectionOptions): void {
     this.#options = options;
-    this.serverLine = options.serverLine;
+    this.server = options.server;
   }
 
   /** Closes at once when idle, otherwise after the running exchange, which says so in its head. */

@@ -29,17 +29,22 @@ export const consumerHeaderNames: readonly string[] = [
   'x-consumer-custom-id',
 ];
 
+const noNames: readonly string[] = [];
+
 /**
  * May a field travel on? Not if it is in `dropped`, if the message's Connection field names it, or if it is a `proxy-*`
  * one. Asked for every field of every request and response.
  *
  * @param name - In lower case, as the names in `connection`.
+ * @param connection - Default: none. Of requests those that it names are gone before plugins see them.
  */
-export function isForwarded(name: string, connection: readonly string[], dropped: ReadonlySet<string>): boolean {
+export function isForwarded(
+  name: string,
+  dropped: ReadonlySet<string>,
+  connection: readonly string[] = noNames,
+): boolean {
   return !dropped.has(name) && !name.startsWith('proxy-') && !connection.includes(name);
 }
-
-const noNames: readonly string[] = [];
 
 /** The names that a Connection field lists, in lower case; of `keep-alive`, which is a hop-by-hop name anyway, nothing is made. */
 export function listedNames(connection: string | undefined): readonly string[] {

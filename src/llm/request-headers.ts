@@ -60,18 +60,13 @@ export function compileRequestHeaders(source: RequestHeaderSource): RequestHeade
  * The header section of a request to a provider, without Content-Length and the empty line at its end.
  *
  * @param fields - The client's fields: name, value, name, value, …; names in lower case.
- * @param connection - Names listed in the client's Connection field, in lower case.
  * @returns Field lines, each with its CRLF; to be written as latin1.
  */
-export function requestHeaderLines(
-  rules: RequestHeaderRules,
-  fields: readonly string[],
-  connection: readonly string[],
-): string {
+export function requestHeaderLines(rules: RequestHeaderRules, fields: readonly string[]): string {
   let lines = rules.constantLines;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] ?? '';
-    if (isForwarded(name, connection, rules.dropped)) lines += `${name}: ${fields[i + 1] ?? ''}\r\n`;
+    if (isForwarded(name, rules.dropped)) lines += `${name}: ${fields[i + 1] ?? ''}\r\n`;
   }
   return lines;
 }

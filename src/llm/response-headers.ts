@@ -66,7 +66,7 @@ export function responseFields(fields: readonly string[], connection: readonly s
   const forwarded: string[] = [];
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] ?? '';
-    if (isForwarded(name, connection, dropped)) forwarded.push(name, fields[i + 1] ?? '');
+    if (isForwarded(name, dropped, connection)) forwarded.push(name, fields[i + 1] ?? '');
   }
   return forwarded;
 }

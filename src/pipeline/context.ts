@@ -3,7 +3,7 @@ import { WeirError, type ErrorCode } from '../base/errors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { addedField, withField, withoutField } from '../http/field-list.ts';
 import { Fields } from '../http/fields.ts';
-import { consumerHeaderNames, listedNames } from '../llm/header-rules.ts';
+import { consumerHeaderNames, hopByHopNames, listedNames } from '../llm/header-rules.ts';
 import type { JsonObject } from '../llm/json.ts';
 import type { RequestBody } from '../llm/request-body.ts';
 import type { Usage } from '../llm/usage.ts';
@@ -140,9 +140,9 @@ function requestFields(fields: Fields, isTrustedProxy: boolean): Fields {
   return fields;
 }
 
-/** A request without Host is none. */
+/** A request without Host is none; and what every forwarder leaves out by its name, conditions and logs may still ask for. */
 function isListed(name: string, listed: readonly string[]): boolean {
-  return listed.length > 0 && name !== 'host' && listed.includes(name);
+  return listed.length > 0 && listed.includes(name) && name !== 'host' && !hopByHopNames.includes(name);
 }
 
 /** Everything that belongs to one request, from its head to its log line. */

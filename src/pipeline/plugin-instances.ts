@@ -37,13 +37,23 @@ interface InstancesOptions {
   readonly secrets: SecretSource;
 }
 
+interface MadeOfLayer {
+  readonly instances: Map<string, PluginInstance>;
+  /** By plugin: a request that comes to another instance of it, for other loggers, is not decided anew. */
+  readonly filters: Map<string, DecidedFilter>;
+}
+
+interface CreateOptions extends Pick<MadeOfLayer, 'filters'> {
+  readonly needs: LoggerNeeds;
+}
+
 /**
  * Makes each configured plugin once and keeps it for as long as its resource stays the same: all routes of a service share
  * what the service configures, with its connections, turns and queues; so do all routes that a consumer calls.
  */
 export class PluginInstances {
   readonly #options: InstancesOptions;
-  #made = new WeakMap<PluginLayer, Map<string, PluginInstance>>();
+  #made = new WeakMap<PluginLayer, MadeOfLayer>();
   #metadata: ReadonlyMap<string, StoredResource> = new Map();
 
   constructor(options: InstancesOptions) {
@@ -60,19 +70,19 @@ export class PluginInstances {
   get(plugin: Plugin, layer: PluginLayer, needs: LoggerNeeds): PluginInstance {
     let ofLayer = this.#made.get(layer);
     if (ofLayer === undefined) {
-      ofLayer = new Map();
+      ofLayer = { instances: new Map(), filters: new Map() };
       this.#made.set(layer, ofLayer);
     }
     const key = `${plugin.name} ${needs.takeEntries} ${needs.printResponseText}`;
-    let instance = ofLayer.get(key);
+    let instance = ofLayer.instances.get(key);
     if (instance === undefined) {
-      instance = this.#create(plugin, layer, needs);
-      ofLayer.set(key, instance);
+      instance = this.#create(plugin, layer, { filters: ofLayer.filters, needs });
+      ofLayer.instances.set(key, instance);
     }
     return instance;
   }
 
-  #create(plugin: Plugin, { owner, plugins }: PluginLayer, needs: LoggerNeeds): PluginInstance {
+  #create(plugin: Plugin, { owner, plugins }: PluginLayer, { filters, needs }: CreateOptions): PluginInstance {
     const { env: shared, secrets } = this.#options;
     const conf = plugins[plugin.name];
     const env: PluginEnv = {
@@ -84,12 +94,13 @@ export class PluginInstances {
       logsResponseText: shared.logsResponseText || needs.printResponseText,
     };
     const meta = pluginMetaOf(conf);
-    const filter = meta.filter === undefined ? null : compileVars(meta.filter, { extend: logVariable });
+    const filter = filters.get(plugin.name) ?? compileFilter(meta);
+    if (filter !== null) filters.set(plugin.name, filter);
     return {
       plugin,
       conf,
       priority: meta.priority ?? plugin.priority,
-      hooks: withMeta(createHooks(plugin, conf, env, secrets), meta, filter === null ? null : decidedOnce(filter)),
+      hooks: withMeta(createHooks(plugin, conf, env, secrets), meta, filter?.holds ?? null),
       needsBody: filter?.needsBody ?? false,
     };
   }
@@ -103,6 +114,18 @@ function ownerField(owner: string): Readonly<Record<string, string>> {
 
 /** Whether a plugin runs for a request. */
 type Filter = (ctx: RequestContext) => boolean;
+
+/** A `_meta.filter`, compiled. */
+interface DecidedFilter {
+  readonly holds: Filter;
+  readonly needsBody: boolean;
+}
+
+function compileFilter({ filter }: PluginMeta): DecidedFilter | null {
+  if (filter === undefined) return null;
+  const expression = compileVars(filter, { extend: logVariable });
+  return { holds: decidedOnce(expression), needsBody: expression.needsBody };
+}
 
 /**
  * `_meta.filter`: what holds when the plugin's turn comes first holds for all its phases. Plugins change what it reads, and a

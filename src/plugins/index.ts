@@ -8,9 +8,7 @@ import { aiProxyMulti } from './ai-proxy-multi/index.ts';
 import { aiRateLimiting } from './ai-rate-limiting/index.ts';
 import { aiRequestRewrite } from './ai-request-rewrite/index.ts';
 import { cors } from './cors.ts';
-import { basicAuth } from './auth/basic-auth.ts';
-import { jwtAuth } from './auth/jwt-auth.ts';
-import { keyAuth } from './auth/key-auth.ts';
+import { authPlugins } from './auth/auth-plugins.ts';
 import { multiAuth } from './auth/multi-auth.ts';
 import { consumerRestriction } from './consumer-restriction.ts';
 import { fileLogger } from './file-logger.ts';
@@ -26,11 +24,9 @@ import { responseRewrite } from './response-rewrite/index.ts';
 
 /** Every plugin that Weir has: the only list. */
 const plugins: readonly Plugin[] = [
-  basicAuth,
-  consumerRestriction,
-  jwtAuth,
-  keyAuth,
+  ...authPlugins,
   multiAuth,
+  consumerRestriction,
   aiProxy,
   aiProxyMulti,
   aiRateLimiting,

@@ -90,9 +90,9 @@ export const redirect = definePlugin({
   },
 });
 
-/** A proxy in front may have ended TLS. What a client claims in its place only changes its own answer. */
+/** A trusted proxy in front may have ended TLS; what other clients say of it is not in the header any more. */
 function isPlain(ctx: RequestContext): boolean {
-  return (ctx.header('x-forwarded-proto') ?? ctx.scheme) === 'http';
+  return (ctx.fields.getLast('x-forwarded-proto') ?? ctx.scheme) === 'http';
 }
 
 /** @param port - With its colon, '' for the usual one. */

@@ -24,7 +24,10 @@ export interface WorkerPoolOptions {
   /** Takes what workers have seen of the health of upstreams. */
   readonly onHealthReport: (report: HealthReport) => void;
   readonly log: Log;
-  /** How long a worker may take to put a change into effect before it is replaced, and 1 ms for each resource. Default 5000. */
+  /**
+   * How long a worker may take to put a change into effect before it is replaced; 1 ms for each resource that there is
+   * comes on top. Default 5000.
+   */
   readonly applyTimeoutMs?: number;
   /** How long a worker may take until it listens. Default 30000. */
   readonly startTimeoutMs?: number;
@@ -107,7 +110,8 @@ class ThreadPool implements WorkerPool {
   async publish(changes: readonly ResourceChange[], revision: number): Promise<void> {
     if (this.#draining) return;
     const message: ConfigurationMessage = { type: 'configuration', id: ++this.#lastMessageId, revision, changes };
-    await Promise.all(this.#slots.map((slot) => this.#publishTo(slot, message)));
+    const timeoutMs = this.#timeoutMs();
+    await Promise.all(this.#slots.map((slot) => this.#publishTo(slot, message, timeoutMs)));
   }
 
   async reconfigure(config: GatewayConfig): Promise<boolean> {
@@ -135,14 +139,21 @@ class ThreadPool implements WorkerPool {
 
   async #sendSettings(): Promise<boolean> {
     const message: SettingsMessage = { type: 'settings', id: ++this.#lastMessageId, config: this.#config };
-    const outcomes = await Promise.all(this.#slots.map(({ thread }) => thread.apply(message, this.#applyTimeoutMs)));
+    const timeoutMs = this.#timeoutMs();
+    const outcomes = await Promise.all(this.#slots.map(({ thread }) => thread.apply(message, timeoutMs)));
     // One that died meanwhile is replaced by one that starts with these settings.
     return outcomes.every(({ kind }) => kind === 'applied' || kind === 'gone');
   }
 
-  async #publishTo({ thread, index }: Slot, message: ConfigurationMessage): Promise<void> {
-    // Thousands of routes at once take seconds on a busy machine, and to replace the worker would cut its streams.
-    const timeoutMs = this.#applyTimeoutMs + message.changes.length;
+  /**
+   * Any change may mean to compile everything anew, say that of a global rule. Thousands of routes take seconds on a busy
+   * machine, and to replace the worker would cut its streams.
+   */
+  #timeoutMs(): number {
+    return this.#applyTimeoutMs + this.#options.currentState().resources.length;
+  }
+
+  async #publishTo({ thread, index }: Slot, message: ConfigurationMessage, timeoutMs: number): Promise<void> {
     const outcome = await thread.apply(message, timeoutMs);
     if (outcome.kind === 'failed') {
       const fields = { worker: index, revision: message.revision, error: outcome.message };

@@ -7,8 +7,10 @@ import type { ConfigurationMessage } from './messages.ts';
 function createQueue() {
   const applied: string[] = [];
   const answers: string[] = [];
+  const tries = { count: 0 };
   const queue = new ChangeQueue({
     apply(changes, revision) {
+      tries.count++;
       const ids = changes.map(({ id }) => id);
       if (ids.includes('bad')) throw new Error('it cannot be');
       applied.push(`${revision}: ${ids.join()}`);
@@ -20,7 +22,7 @@ function createQueue() {
     const message: ConfigurationMessage = { type: 'configuration', id: revision * 10, revision, changes };
     queue.add(message);
   };
-  return { queue, add, applied, answers };
+  return { queue, add, applied, answers, tries };
 }
 
 test('changes that are here together are applied together, and each is answered', async () => {
@@ -43,6 +45,15 @@ test('a change that cannot be applied takes no other one with it', async () => {
   await nextTurn();
   assert.deepEqual(applied, ['1: a', '3: c']);
   assert.deepEqual(answers, ['applied 10', 'failed 20', 'applied 30']);
+});
+
+test('one change that cannot be applied costs few snapshots, however many wait with it', async () => {
+  const { add, answers, tries } = createQueue();
+  for (let revision = 1; revision <= 64; revision++) add(revision, revision === 40 ? 'bad' : 'good');
+  await nextTurn();
+  const expected = Array.from({ length: 64 }, (_, n) => (n === 39 ? 'failed 400' : `applied ${(n + 1) * 10}`));
+  assert.deepEqual(answers, expected);
+  assert.equal(tries.count, 13);
 });
 
 test('what waits can be applied before its turn', async () => {

@@ -28,6 +28,10 @@ export class ChangeQueue {
   flush(): void {
     const messages = this.#waiting;
     this.#waiting = [];
+    this.#apply(messages);
+  }
+
+  #apply(messages: readonly ConfigurationMessage[]): void {
     const last = messages.at(-1);
     if (last === undefined) return;
     const { apply, send } = this.#options;
@@ -38,14 +42,14 @@ export class ChangeQueue {
       );
       for (const { id } of messages) send({ type: 'applied', id });
     } catch (error) {
-      // Whichever is at fault, the others are not.
-      if (messages.length > 1) for (const message of messages) this.#applyAlone(message);
-      else send({ type: 'failed', id: last.id, message: error instanceof Error ? error.message : String(error) });
+      if (messages.length === 1) {
+        send({ type: 'failed', id: last.id, message: error instanceof Error ? error.message : String(error) });
+        return;
+      }
+      // One is at fault, the others are not. By halves: one by one would be a snapshot for each.
+      const middle = Math.ceil(messages.length / 2);
+      this.#apply(messages.slice(0, middle));
+      this.#apply(messages.slice(middle));
     }
-  }
-
-  #applyAlone(message: ConfigurationMessage): void {
-    this.#waiting = [message];
-    this.flush();
   }
 }

@@ -117,6 +117,17 @@ describe('a snapshot', () => {
     assert.equal(compiler.compile([], 2).unmatched, null);
   });
 
+  test('names global rules of which one is ignored, once', () => {
+    const { compiler, told } = createCompiler();
+    const rules = ['1', '2'].map((id) => stored('global_rules', id, { plugins: { fake: {} } }));
+    assert.equal(compiler.compile(rules, 1).unmatched?.opening.length, 1);
+    compiler.compile([...rules, stored('routes', 'r', { uri: '/r', plugins: {} })], 2);
+    assert.deepEqual(told, [
+      'two global rules have the same plugin: only that of the first one runs',
+      { plugin: 'fake', owner: 'global_rules/1', ignored: 'global_rules/2' },
+    ]);
+  });
+
   test('keeps the pipelines of consumers, one for all that have the same plugins', () => {
     const { compiler } = createCompiler();
     const snapshot = compiler.compile(

@@ -4,7 +4,7 @@ import { compileGlobalRules, loggerNeeds, type Pipeline, type PipelineParts } fr
 import type { Consumer, ConsumerDirectory } from '../pipeline/consumer.ts';
 import type { Plugin } from '../pipeline/define-plugin.ts';
 import { PluginInstances, type LoggerNeeds, type SharedEnv } from '../pipeline/plugin-instances.ts';
-import type { PluginLayer } from '../pipeline/plugin-layer.ts';
+import { mergeLayers, type PluginLayer } from '../pipeline/plugin-layer.ts';
 import type { SecretCache } from '../pipeline/secret-cache.ts';
 import type { RouterMode } from '../router/route-entry.ts';
 import { createRouter, type Router } from '../router/router.ts';
@@ -104,6 +104,7 @@ export class SnapshotCompiler {
     const alone: PipelineParts = { findPlugin, instances: this.#instances, global: null, globalNeeds: noNeeds };
     const layers = this.#usableRules(resources, alone);
     if (layers.length === 0) return alone;
+    this.#sayWhatRulesShare(layers);
     return { ...alone, global: compileGlobalRules(layers, alone), globalNeeds: loggerNeeds(layers, alone) };
   }
 
@@ -121,6 +122,19 @@ export class SnapshotCompiler {
           return false;
         }
       });
+  }
+
+  /** The Admin API refuses a second rule with the same plugin; files and etcd may hold one. */
+  #sayWhatRulesShare(layers: readonly PluginLayer[]): void {
+    const used = mergeLayers(layers);
+    for (const { owner, plugins } of layers) {
+      for (const plugin of Object.keys(plugins)) {
+        const runs = used.get(plugin)?.owner;
+        if (runs === owner) continue;
+        const message = 'two global rules have the same plugin: only that of the first one runs';
+        this.#options.env.configurationLog.error(message, { plugin, owner: runs, ignored: owner });
+      }
+    }
   }
 
   #compileConsumers(resources: ResourceSet): ConsumerDirectory {

@@ -79,7 +79,7 @@ export async function startServer(
       handler,
       deadlines: new Deadlines(),
       timeouts: { ...generousTimeouts, ...timeouts },
-      serverLine: 'Server: test\r\n',
+      server: 'test',
     },
   );
   return {

@@ -26,7 +26,7 @@ export async function feedServer(
     handler,
     deadlines,
     timeouts: generousTimeouts,
-    serverLine: '',
+    server: '',
   });
   for (const piece of pieces) {
     socket.receive(piece);

@@ -80,7 +80,7 @@ export class TlsServer implements AsyncDisposable {
         handler,
         deadlines: new Deadlines(),
         timeouts: { ...generousTimeouts, ...options.timeouts },
-        serverLine: 'Server: test\r\n',
+        server: 'test',
         findTerminator: (serverName) => certificates.find(serverName),
       },
     );

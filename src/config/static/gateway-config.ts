@@ -247,6 +247,13 @@ export const gatewayConfigSchema = {
               default: ['127.0.0.1', 'unix:'],
               description: 'Addresses and ranges of the proxies that are trusted to send `real_ip_header`.',
             },
+            real_ip_recursive: {
+              type: 'string',
+              enum: ['on', 'off'],
+              default: 'off',
+              description:
+                'Of several addresses in `real_ip_header` the last one counts (`off`), or the last one that is not trusted (`on`).',
+            },
           },
         },
       },

@@ -42,7 +42,6 @@ export const ignoredKeys: readonly string[] = [
   'nginx_config.http.custom_lua_shared_dict',
   'nginx_config.http.lua_shared_dict',
   'nginx_config.http.proxy_ssl_server_name',
-  'nginx_config.http.real_ip_recursive',
   'nginx_config.http.underscores_in_headers',
   'nginx_config.http.upstream',
   'nginx_config.http.variables_hash_max_size',

@@ -63,6 +63,7 @@ const defaults = {
       send_timeout: '10s',
       real_ip_header: 'X-Real-IP',
       real_ip_from: ['127.0.0.1', 'unix:'],
+      real_ip_recursive: 'off',
     },
   },
   deployment: {

@@ -74,6 +74,24 @@ test('what could not be written is written when there is room again', async (t) 
   assert.equal(errors.length, 1);
 });
 
+test('after a failure the next change does not wait for the retry', async (t) => {
+  const file = fileOf(t);
+  const errors: string[] = [];
+  const log: Log = { ...silentLog, error: (message) => errors.push(message) };
+  const lastGood = new LastGoodFile({ file, source: 's', log });
+  writeFileSync(dirname(file), 'in the way');
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  lastGood.save(() => ({ state: { revision: 1, resources: [] } }));
+  t.mock.timers.tick(500);
+  while (errors.length === 0) await nextTurn();
+  rmSync(dirname(file));
+  lastGood.save(() => ({ state }));
+  t.mock.timers.tick(500);
+  const end = performance.now() + 5000;
+  while (!existsSync(file) && performance.now() < end) await nextTurn();
+  assert.deepEqual(lastGood.read()?.state, state);
+});
+
 test('a folder that cannot be written fails saveNow and keeps the old file; save only logs it', async (t) => {
   const file = fileOf(t);
   const errors: string[] = [];

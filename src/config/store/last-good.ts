@@ -40,6 +40,7 @@ const retryMs = 60_000;
 export class LastGoodFile {
   readonly #options: LastGoodOptions;
   #timer: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
   #latest: (() => LastGood) | undefined;
   #writes: Promise<void> = Promise.resolve();
   #closed = false;
@@ -69,15 +70,21 @@ export class LastGoodFile {
     }
   }
 
-  /** Writes soon. A failure is logged, and it is tried again after a minute. @param read - Asked for the state at the moment of writing. */
+  /**
+   * Writes soon. A failure is logged, and it is tried again after a minute, or with the next call.
+   *
+   * @param read - Asked for the state at the moment of writing.
+   */
   save(read: () => LastGood): void {
     this.#latest = read;
+    clearTimeout(this.#retry);
     this.#timer ??= setTimeout(() => void this.#flush(), debounceMs);
   }
 
   /** Resolves when it is durable. @throws Error of the system when it cannot be written; then the old one is still there. */
   saveNow(lastGood: LastGood): Promise<void> {
     clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
     this.#timer = undefined;
     this.#latest = undefined;
     const write = this.#writes.then(() => this.#write(lastGood));
@@ -100,7 +107,8 @@ export class LastGoodFile {
     } catch (error) {
       if (!this.#closed) {
         this.#latest ??= read;
-        this.#timer ??= setTimeout(() => void this.#flush(), retryMs).unref();
+        clearTimeout(this.#retry);
+        this.#retry = setTimeout(() => void this.#flush(), retryMs).unref();
       }
       const { file, log } = this.#options;
       log.error(`${file} cannot be written: a start while the store is away would use an older configuration`, {

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { hasEndLine, parseDocumentText, substituteInText } from './standalone-text.ts';
 
-/** A few hundred bytes that stand for terabytes. */
-function aliasesOfAliases(): string {
-  const lines = Array.from({ length: 12 }, (_, n) => `a${n + 1}: &a${n + 1} [${`*a${n}, `.repeat(10)}]`);
-  return ['a0: &a0 lol', ...lines].join('\n');
+/** A few hundred bytes that stand for a value ten times for each level, ten times each. */
+function aliasesOfAliases(value: string, levels: number): string {
+  const lines = Array.from({ length: levels }, (_, n) => `a${n + 1}: &a${n + 1} [${`*a${n}, `.repeat(10)}]`);
+  return [`a0: &a0 ${value}`, ...lines].join('\n');
 }
 
 describe('the last line of a YAML file', () => {
@@ -68,7 +68,9 @@ describe('the text of a document', () => {
     ['yaml', 'a: 1\na: 2', /^line 2: invalid YAML \(DUPLICATE_KEY\)/],
     ['yaml', 'a: *nowhere', /^(line 1: )?invalid YAML/],
     ['yaml', 'a: &a [*a]', /^invalid YAML: its aliases, written out, make it too large$/],
-    ['yaml', aliasesOfAliases(), /^invalid YAML: its aliases, written out, make it too large$/],
+    ['yaml', aliasesOfAliases('lol', 12), /^invalid YAML: its aliases, written out, make it too large$/],
+    // Few characters, but far more memory.
+    ['yaml', aliasesOfAliases('{}', 7), /^invalid YAML: its aliases, written out, make it too large$/],
     ['yaml', '__proto__: {a: 1}', /"__proto__" is not allowed/],
     ['json', '{"key": "sk-canary", ', /^invalid JSON/],
     ['json', '[]', /^expected a mapping/],

@@ -6,8 +6,13 @@ type Document = Readonly<Record<string, unknown>>;
 /** A text that holds no configuration, with a sentence that says why; it never quotes the text, which holds credentials. */
 export class DocumentError extends Error {}
 
-/** Of a YAML document, in characters: a few lines of aliases to aliases ("a billion laughs") would fill the memory. */
-const maxWrittenOutSize = 256 * 1024 * 1024;
+/**
+ * Of a YAML document, in bytes of memory, about: a few lines of aliases to aliases ("a billion laughs") would fill it.
+ * 10,000 routes of AI plugins are some 20 MB.
+ */
+const maxWrittenOutSize = 128 * 1024 * 1024;
+const bytesPerObject = 64;
+const bytesPerScalar = 8;
 
 /**
  * Parses a configuration that is written as a whole.
@@ -66,17 +71,17 @@ function parseYaml(text: string): unknown {
 }
 
 /**
- * About how many characters a value has with every alias replaced by what it stands for. Infinity: it contains itself.
+ * About how many bytes of memory a value takes with every alias replaced by what it stands for. Infinity: it contains itself.
  *
  * @param sizes - Of what was looked at already: an alias is the very object that it stands for.
  */
 function writtenOutSize(value: unknown, sizes: Map<object, number>): number {
-  if (typeof value === 'string') return value.length;
-  if (typeof value !== 'object' || value === null) return 1;
+  if (typeof value === 'string') return bytesPerScalar + value.length;
+  if (typeof value !== 'object' || value === null) return bytesPerScalar;
   const known = sizes.get(value);
   if (known !== undefined) return known;
   sizes.set(value, Number.POSITIVE_INFINITY);
-  let size = 1;
+  let size = bytesPerObject;
   for (const [key, item] of Object.entries(value)) size += key.length + writtenOutSize(item, sizes);
   sizes.set(value, size);
   return size;

@@ -66,7 +66,7 @@ export class LlmClient {
       const spoken = Object.keys(provider.protocols).join(', ');
       throw new WeirError('LLM_PROTOCOL_UNSUPPORTED', [provider.name, this.#protocol.name, spoken]);
     }
-    const lines = requestHeaderLines(requestHeaders, [], []);
+    const lines = requestHeaderLines(requestHeaders, []);
     const head = `POST ${uri} HTTP/1.1\r\n${lines}content-length: ${shaped.bytes.length}\r\n\r\n`;
     return { method: 'POST', head, body: shaped.bytes };
   }

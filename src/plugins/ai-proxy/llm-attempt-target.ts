@@ -2,7 +2,6 @@ import { WeirError } from '../../base/errors.ts';
 import type { ResponseHead } from '../../http/response-head.ts';
 import type { UnsignedRequest } from '../../llm/auth/request-signer.ts';
 import { upstreamTarget } from '../../llm/endpoint.ts';
-import { listedNames } from '../../llm/header-rules.ts';
 import { isJsonContainer } from '../../llm/json.ts';
 import { countTokensPath } from '../../llm/protocols/openai-chat.ts';
 import { shapeBody, type ShapedBody } from '../../llm/request-body.ts';
@@ -128,10 +127,9 @@ export class LlmAttemptTarget implements Target {
     this.#sent = { translation, model: shaped.model, notes: new AnswerNotes(call, performance.now()) };
 
     const { fields } = ctx;
-    const listed = listedNames(fields.getCombined('connection'));
     const { conversion, protocol } = translation;
     const offered = conversion === null ? fields.flat : convertedFields(conversion.converter, fields.flat);
-    const lines = requestHeaderLines(target.requestHeaders, offered, listed) + credentialLines;
+    const lines = requestHeaderLines(target.requestHeaders, offered) + credentialLines;
     const { method, target: uri, body } = unsigned;
     const head = `${method} ${uri} HTTP/1.1\r\n${lines}content-length: ${body.length}\r\n\r\n`;
     const { scheme, hostHeader, lockedArguments } = target.endpoint;

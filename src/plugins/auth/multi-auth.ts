@@ -1,14 +1,10 @@
 import type { RequestContext } from '../../pipeline/context.ts';
 import { definePlugin, type Plugin, type Step, type StepResult } from '../../pipeline/define-plugin.ts';
 import { refusal, type Reply } from '../../pipeline/reply.ts';
+import { authPlugins } from './auth-plugins.ts';
 import { unauthorized } from './authentication.ts';
-import { basicAuth } from './basic-auth.ts';
-import { jwtAuth } from './jwt-auth.ts';
-import { keyAuth } from './key-auth.ts';
 
-const authPlugins: ReadonlyMap<string, Plugin> = new Map(
-  [basicAuth, jwtAuth, keyAuth].map((plugin) => [plugin.name, plugin]),
-);
+const byName: ReadonlyMap<string, Plugin> = new Map(authPlugins.map((plugin) => [plugin.name, plugin]));
 
 /** Configurations of plugins by their names, in the order in which they are tried; of one object, in the order of its members. */
 type AuthPlugins = readonly Readonly<Record<string, unknown>>[];
@@ -41,7 +37,7 @@ export const multiAuth = definePlugin({
   create(conf, env) {
     const hooks = (conf.auth_plugins as AuthPlugins)
       .flatMap((configured) => Object.entries(configured))
-      .map(([name, own]) => authPlugins.get(name)?.create(own, env) ?? {});
+      .map(([name, own]) => byName.get(name)?.create(own, env) ?? {});
     const steps = hooks.map(({ rewrite }) => rewrite).filter((rewrite) => rewrite !== undefined);
     return {
       credentialPlaces: hooks.flatMap(({ credentialPlaces = [] }) => credentialPlaces),
@@ -52,12 +48,17 @@ export const multiAuth = definePlugin({
 
 function checkAuthPlugins(authPluginConfs: AuthPlugins): string | null {
   for (const [name, conf] of authPluginConfs.flatMap((configured) => Object.entries(configured))) {
-    const plugin = authPlugins.get(name);
+    const plugin = byName.get(name);
     if (plugin === undefined) return `${name} plugin is not supported`;
-    const wrong = plugin.check(conf);
+    const wrong = hasMeta(conf) ? '_meta is not supported here' : plugin.check(conf);
     if (wrong !== null) return `plugin ${name} check schema failed: ${wrong}`;
   }
   return null;
+}
+
+/** Nothing here would act on it: to switch one off, for example, would be without effect. */
+function hasMeta(conf: unknown): boolean {
+  return typeof conf === 'object' && conf !== null && Object.hasOwn(conf, '_meta');
 }
 
 /** @param refusals - Those of the plugins that were tried before. */

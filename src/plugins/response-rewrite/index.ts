@@ -34,7 +34,8 @@ export const responseRewrite = definePlugin({
         if (status_code !== undefined) answer.status = status_code;
         if (body !== null) {
           answer.fields = withoutBodyFields(answer.fields);
-          answer.replaceBody(body);
+          // The tokens of an LLM call stand at the end of its answer.
+          answer.replaceBody(body, { waitsForEnd: ctx.llm !== null });
         } else if (filterBody !== null && mediaType(answer.field('content-type') ?? '') !== 'text/event-stream') {
           // A stream has no end that could be waited for.
           answer.rewriteBody(filterBody);

@@ -60,8 +60,8 @@ class EtcdStore implements WritableStore {
   readonly #loaded = Promise.withResolvers<void>();
   /** Writers that wait until their revision is in effect here. */
   readonly #waiting = new Set<{ readonly revision: number; readonly resolve: () => void }>();
-  /** Invalid values that the log has named, as key and revision: each load meets them again. */
-  readonly #named = new Map<string, number>();
+  /** What was made of the value of each key, `null` of an invalid one: each load meets them again, mostly unchanged. */
+  readonly #judged = new Map<string, { readonly entry: EtcdEntry; readonly resource: StoredResource | null }>();
   #pending: ResourceChange[] = [];
   #announcing = false;
   /** The last revision that the table holds, and the last one that every listener has settled. */
@@ -252,6 +252,8 @@ class EtcdStore implements WritableStore {
   #onLoad(entries: readonly EtcdEntry[], revision: number): void {
     const changes: ResourceChange[] = [];
     const present = new Set<string>();
+    const keys = new Set(entries.map(({ key }) => key));
+    for (const key of this.#judged.keys()) if (!keys.has(key)) this.#judged.delete(key);
     for (const entry of entries) {
       const change = this.#toChange(entry);
       if (change === null) continue;
@@ -311,6 +313,7 @@ class EtcdStore implements WritableStore {
   }
 
   #toDeletion({ key }: EtcdEntry): ResourceChange | null {
+    this.#judged.delete(key);
     const name = fromEtcdKey(this.#options.prefix, key);
     return name === null || this.get(name.kind, name.id) === undefined ? null : { ...name, resource: null };
   }
@@ -321,10 +324,15 @@ class EtcdStore implements WritableStore {
     const name = fromEtcdKey(prefix, entry.key);
     if (name === null || isFolderMarker(entry.value)) return null;
     const { kind, id } = name;
+    const known = this.#judged.get(entry.key);
+    if (known?.resource && isSameEntry(known.entry, entry)) return { kind, id, resource: known.resource };
     try {
       const resource = this.#toResource(kind, id, entry, parseValue(entry.value));
       const wrong = checkJsonShape(resource.value) ?? check(kind, resource.value);
-      if (wrong === null) return { kind, id, resource };
+      if (wrong === null) {
+        this.#judged.set(entry.key, { entry, resource });
+        return { kind, id, resource };
+      }
       this.#nameInvalid(entry, name, wrong);
     } catch {
       this.#nameInvalid(entry, name, 'its value is not a JSON object');
@@ -334,9 +342,11 @@ class EtcdStore implements WritableStore {
     return old === undefined ? null : { kind, id, resource: { ...old, modifiedIndex: entry.modRevision } };
   }
 
-  #nameInvalid({ key, modRevision }: EtcdEntry, { kind, id }: { kind: string; id: string }, reason: string): void {
-    if (this.#named.get(key) === modRevision) return;
-    this.#named.set(key, modRevision);
+  #nameInvalid(entry: EtcdEntry, { kind, id }: { kind: string; id: string }, reason: string): void {
+    const { key, modRevision } = entry;
+    const known = this.#judged.get(key);
+    if (known?.resource === null && known.entry.modRevision === modRevision) return;
+    this.#judged.set(key, { entry, resource: null });
     this.#options.log.error(`etcd: ${key} is left out: ${reason}`, { resource: kind, id, revision: modRevision });
   }
 
@@ -347,7 +357,13 @@ class EtcdStore implements WritableStore {
   }
 }
 
+function isSameEntry(old: EtcdEntry, next: EtcdEntry): boolean {
+  const { createRevision, modRevision, value } = next;
+  return old.createRevision === createRevision && old.modRevision === modRevision && old.value === value;
+}
+
 function isSame(old: StoredResource, next: StoredResource | null): boolean {
+  if (old === next) return true;
   if (next === null || old.modifiedIndex !== next.modifiedIndex || old.createdIndex !== next.createdIndex) return false;
   // The same revision of another cluster, or another key to decrypt with, is another value.
   return JSON.stringify(old.value) === JSON.stringify(next.value);
