@@ -138,7 +138,7 @@ describe('key-auth', () => {
     assert.equal(toldConsumer(), 'anna');
     const missing = await route({ 'key-auth': { anonymous_consumer: 'nobody' } });
     assertRefused(await get(missing), 'Invalid user authorization', 'apikey realm="key"');
-    assert.match(stage.gateway.errorLog(), /the anonymous consumer does not exist.*nobody/);
+    await stage.gateway.untilErrorLog(/the anonymous consumer does not exist.*nobody/);
   });
 
   test('cannot be given a key that another consumer has', async () => {
@@ -236,7 +236,7 @@ describe('basic-auth', () => {
 
   test('answers 503 where a password cannot be known', async () => {
     assert.equal((await get(await route({ 'basic-auth': {} }), basic('unset:x'))).status, 503);
-    assert.match(stage.gateway.errorLog(), /basic-auth: a credential cannot be used.*NOT_SET_ANYWHERE/);
+    await stage.gateway.untilErrorLog(/basic-auth: a credential cannot be used.*NOT_SET_ANYWHERE/);
   });
 });
 

@@ -337,7 +337,7 @@ describe('a route', () => {
     await put('/routes/dangling', { uri: '/dangling', service_id: 's3' });
     await remove('/services/s3?force=true');
     assert.equal((await ask(`${stage.gateway.url}/dangling`)).status, 404);
-    assert.match(stage.gateway.errorLog(), /a route cannot be served and is left out.*services\/s3/);
+    await stage.gateway.untilErrorLog(/a route cannot be served and is left out.*services\/s3/);
     await put('/services/s3', { plugins: { 'ai-proxy': aiProxy() } });
     assert.equal((await ask(`${stage.gateway.url}/dangling`)).status, 200);
   });

@@ -140,7 +140,7 @@ test('a taken port is told in one line that says how to choose others', async (t
 
 const wrongUses: readonly (readonly [string, readonly string[], number, RegExp])[] = [
   ['a port that is none', ['demo', '--port', '70000'], 2, /--port.*0 to 65535/],
-  ['a configuration of one’s own', ['-c', 'x.yaml', 'demo'], 1, /leave out -c/],
+  ['a configuration of one’s own', ['-c', 'x.yaml', 'demo'], 2, /leave out -c/],
 ];
 for (const [name, args, status, message] of wrongUses) {
   test(`weir demo refuses ${name}`, async (t) => {

@@ -158,7 +158,7 @@ describe('health checks', { concurrency: true }, () => {
     await chat(gateway, id, 4);
     assert.deepEqual([main.calls(), spare.calls()], [16, 12]);
     await eventually(() => gateway.errorLog().includes(`health: 127.0.0.1:${main.port} is unhealthy`));
-    assert.match(gateway.errorLog(), /main.*status 503/);
+    await gateway.untilErrorLog(/main.*status 503/);
     const all = (await control(gateway, '/v1/healthcheck')).text + gateway.errorLog() + gateway.output();
     assert.doesNotMatch(all, /canary/);
   });

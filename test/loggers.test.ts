@@ -545,7 +545,7 @@ describe('when the gateway ends', { concurrency: true }, () => {
     const started = performance.now();
     assert.equal(await gateway.stop(), 0);
     assert.ok(performance.now() - started < 5000);
-    assert.match(gateway.errorLog(), /lost_entries=1 reason="the gateway ended"/);
+    await gateway.untilErrorLog(/lost_entries=1 reason="the gateway ended"/);
   });
 });
 

@@ -429,7 +429,7 @@ test('a reload that replaces the workers keeps what was counted, and the buckets
   await callChat(url);
   const samples = await eventuallyCounts(stage, ['http_status', {}], 2);
   assert.equal(find(samples, 'http_latency_count', { type: 'request' })[0]?.value, 2);
-  assert.match(stage.gateway.errorLog(), /the buckets changed; they stay as they are until a restart/);
+  await stage.gateway.untilErrorLog(/the buckets changed; they stay as they are until a restart/);
 });
 
 test('a port that is taken costs the metrics, not the gateway; a reload tries again', async (t) => {
@@ -445,7 +445,7 @@ test('a port that is taken costs the metrics, not the gateway; a reload tries ag
     },
   });
   assert.equal(stage.gateway.metricsUrl, '');
-  assert.match(stage.gateway.errorLog(), /the metrics are not served/);
+  await stage.gateway.untilErrorLog(/the metrics are not served/);
   assert.equal((await callChat(await stage.route())).status, 200);
   squatter.close();
   stage.gateway.signal('SIGHUP');

@@ -323,7 +323,7 @@ describe('afterwards', () => {
       places.push([`logs/${name}`, stage.gateway.readLog(name)]);
     }
     places.push(['stdout or stderr', stage.gateway.output()]);
-    assert.match(stage.gateway.errorLog(), /SECRET_INVALID/);
+    await stage.gateway.untilErrorLog(/SECRET_INVALID/);
     const leaks = places.filter(([, text]) => /canary-/.test(text)).map(([place]) => place);
     assert.deepEqual(leaks, []);
   });

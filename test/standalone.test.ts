@@ -70,7 +70,7 @@ upstreams:
     assert.notEqual(await statusOf(gateway, '/one'), 404);
     assert.notEqual(await statusOf(gateway, '/no-id'), 404);
     assert.equal(await statusOf(gateway, '/bad'), 404);
-    assert.match(gateway.errorLog(), /apisix\.yaml: routes\/bad is left out: failed to check .* plugin ai-proxy/);
+    await gateway.untilErrorLog(/apisix\.yaml: routes\/bad is left out: failed to check .* plugin ai-proxy/);
     assert.match(
       gateway.errorLog(),
       /routes\/dangling is left out: failed to fetch upstream info by upstream id \[9\]/,
@@ -93,7 +93,7 @@ upstreams:
     // A value of the environment does not get onto the disk.
     assert.match(readFileSync(join(place.prefix, 'data', 'last-good.json'), 'utf8'), /\/\$\{\{TWO\}\}/);
     await using again = await place.start('yaml', variables);
-    assert.match(again.errorLog(), /starts with the last configuration that was good.*saved_at/);
+    await again.untilErrorLog(/starts with the last configuration that was good.*saved_at/);
     assert.notEqual(await statusOf(again, '/two'), 404);
   });
 

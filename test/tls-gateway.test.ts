@@ -351,7 +351,7 @@ test('TLS and HTTP/2 can be turned on and off by a reload', { timeout: 120_000 }
   await using other = await startStage({ config: { nginx_config: { error_log_level: 'notice' } } });
   const { gateway } = other;
   await gateway.admin('PUT', '/ssls/1', { snis: ['a.example', 'localhost'], cert: a.cert, key: a.key });
-  assert.match(gateway.errorLog(), /there are ssls, but no listener for HTTPS/);
+  await gateway.untilErrorLog(/there are ssls, but no listener for HTTPS/);
   const url = new URL(await other.route());
   const config = parse(readFileSync(gateway.configFile, 'utf8')) as { apisix: Record<string, unknown> };
   let reloads = 0;

@@ -164,6 +164,15 @@ export class TestGateway implements AsyncDisposable {
     return this.readLog('error.log');
   }
 
+  /** Lines are written by another thread: what happened before an answer may stand there after it. */
+  untilErrorLog(pattern: RegExp): Promise<void> {
+    return eventually(
+      () => pattern.test(this.errorLog()),
+      waitMs,
+      () => `${pattern} in error.log: ${this.errorLog()}`,
+    );
+  }
+
   /** A file of logs/ as it is now, '' when it does not exist. */
   readLog(name: string): string {
     const file = join(this.prefix, 'logs', name);
