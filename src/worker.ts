@@ -25,6 +25,7 @@ import { pluginFinder } from './plugins/index.ts';
 import { compileAccessLog } from './proxy/access-log.ts';
 import { compileClientAddress, compileTrustedProxies } from './proxy/client-address.ts';
 import { createHandler, type Gateway } from './proxy/handle.ts';
+import { Specimens } from './proxy/specimens.ts';
 import { WindowStores } from './rate-limit/window-stores.ts';
 import { SharedMemory } from './shared-memory/shared-memory.ts';
 import { dateCheckMs } from './snapshot/certificate-dates.ts';
@@ -61,6 +62,7 @@ class TrafficWorker {
   readonly #deadlines = new Deadlines();
   readonly #log: GatewayLog;
   readonly #failureLog: RepeatedLog;
+  readonly #specimens = new Specimens();
   // Log files outlive a reload, because running requests still write to them.
   readonly #files = new Map<string, LogFile>();
   readonly #llmLog: LlmLog;
@@ -225,6 +227,7 @@ class TrafficWorker {
       traffic: this.#traffic,
       log: this.#log,
       failureLog: this.#failureLog,
+      specimens: this.#specimens,
     };
     const server: ServerConnectionOptions = {
       handler: createHandler(gateway),

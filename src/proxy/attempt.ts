@@ -8,12 +8,14 @@ import type { Reply } from '../pipeline/reply.ts';
 import type { AttemptFailure, Ending, OutgoingRequest, Reception, Target } from '../pipeline/target.ts';
 import type { ResponseHandler } from '../upstream/connection.ts';
 import type { UpstreamCall } from '../upstream/pool.ts';
+import type { Specimens } from './specimens.ts';
 
 // An answer that should be written in one piece but is larger than this is written on as it comes instead.
 const maxWholeBytes = 64 * 1024 * 1024;
 // What the exchange copies into one buffer with its head anyway.
 const maxUncopiedBytes = 16 * 1024;
 const maxLoosePieces = 1024;
+const maxSpecimenBytes = 64 * 1024;
 const nothing = Buffer.alloc(0);
 
 export interface AttemptParts {
@@ -23,6 +25,7 @@ export interface AttemptParts {
   readonly log: Log;
   /** For what goes wrong with the upstream. */
   readonly failureLog: RepeatedLog;
+  readonly specimens: Specimens;
 }
 
 /**
@@ -37,6 +40,7 @@ export class Attempt implements ResponseHandler, ExchangeListener {
   #outgoing: OutgoingRequest;
   #log: Log;
   #failureLog: RepeatedLog;
+  #specimens: Specimens;
   // What went wrong with the upstream, also when the client already had a part of the answer by then.
   #failure: WeirError | null = null;
   #startedAt = performance.now();
@@ -55,12 +59,13 @@ export class Attempt implements ResponseHandler, ExchangeListener {
   #durationTimer: NodeJS.Timeout | null = null;
   #resolve: (failure: AttemptFailure | null) => void = () => {};
 
-  constructor(ctx: RequestContext, { target, outgoing, log, failureLog }: AttemptParts) {
+  constructor(ctx: RequestContext, { target, outgoing, log, failureLog, specimens }: AttemptParts) {
     this.#ctx = ctx;
     this.#target = target;
     this.#outgoing = outgoing;
     this.#log = log;
     this.#failureLog = failureLog;
+    this.#specimens = specimens;
     this.record = {
       target: target.name,
       address: outgoing.address ?? outgoing.host,
@@ -311,9 +316,16 @@ export class Attempt implements ResponseHandler, ExchangeListener {
     if (this.#durationTimer !== null) clearTimeout(this.#durationTimer);
     exchange.listener = null;
     if (this.#failure !== null) this.#logFailure(this.#failure);
-    if (error === null && answer === null) return this.#resolve(null);
+    if (error === null && answer === null) {
+      if (this.#isSmall()) this.#specimens.offer(this, this.#startedAt);
+      return this.#resolve(null);
+    }
     const { status, address } = this.record;
     this.#resolve({ error, answer, status, address, elapsedMs: this.#elapsed() });
+  }
+
+  #isSmall(): boolean {
+    return this.record.bytes + (this.#ctx.body?.length ?? 0) <= maxSpecimenBytes;
   }
 
   #logFailure({ code, message, cause, blame }: WeirError): void {

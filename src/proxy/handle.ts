@@ -13,6 +13,7 @@ import { normalizePath } from '../router/normalize-path.ts';
 import type { CompiledRoute } from '../snapshot/route-compiler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { Attempt, type AttemptParts } from './attempt.ts';
+import type { Specimens } from './specimens.ts';
 
 /** Counts requests, whatever their routes. */
 interface RequestCounter {
@@ -37,6 +38,7 @@ export interface Gateway {
   readonly log: Log;
   /** For attempts that fail: with a dead upstream every request has one. */
   readonly failureLog: RepeatedLog;
+  readonly specimens: Specimens;
 }
 
 /** The data plane: every request that a listener takes goes through here. */
@@ -150,7 +152,7 @@ function enter(ctx: RequestContext, pipeline: Pipeline, gateway: Gateway): Promi
 }
 
 /** Makes attempts until one has answered the client (undefined), or the target knows no other. */
-async function callTarget(ctx: RequestContext, { log, failureLog }: Gateway): Promise<Reply | undefined> {
+async function callTarget(ctx: RequestContext, { log, failureLog, specimens }: Gateway): Promise<Reply | undefined> {
   const { target } = ctx;
   if (target === null) throw new WeirError('ROUTE_WITHOUT_TARGET');
   for (;;) {
@@ -158,7 +160,9 @@ async function callTarget(ctx: RequestContext, { log, failureLog }: Gateway): Pr
     const outgoing = prepared instanceof Promise ? await prepared : prepared;
     const unsentRecord = outgoing instanceof WeirError ? recordUnsent(target) : null;
     const failure =
-      outgoing instanceof WeirError ? unsent(outgoing) : await startAttempt(ctx, { target, outgoing, log, failureLog });
+      outgoing instanceof WeirError
+        ? unsent(outgoing)
+        : await startAttempt(ctx, { target, outgoing, log, failureLog, specimens });
     if (failure === null) ctx.isUpstreamAnswer = true;
     if (failure === null || ctx.exchange.aborted) return undefined;
     const answered = target.answerFailure(ctx, failure);

@@ -7,6 +7,7 @@ import type { RequestContext } from '../../src/pipeline/context.ts';
 import type { Pipeline } from '../../src/pipeline/compile.ts';
 import type { HeaderFilter, Step } from '../../src/pipeline/define-plugin.ts';
 import { createHandler, type Gateway } from '../../src/proxy/handle.ts';
+import { Specimens } from '../../src/proxy/specimens.ts';
 import { createSharedRegion, SharedMemory } from '../../src/shared-memory/shared-memory.ts';
 import { createConnector } from '../../src/upstream/connector.ts';
 import { alwaysHealthy, type HealthView } from '../../src/upstream/health/target-health.ts';
@@ -82,6 +83,7 @@ export async function startForwarding(conf: object, options: ForwardStageOptions
     traffic: { requestBegan: () => {}, requestEnded: () => {} },
     log: silentLog,
     failureLog: new RepeatedLog(silentLog),
+    specimens: new Specimens(),
   };
   const server = await startServer(
     createHandler(gateway),
