@@ -1,5 +1,5 @@
 import { direct } from './peers/direct.ts';
-import { useExternalPeer, type ExternalPeer } from './peers/external.ts';
+import { describeExternalPeer, useExternalPeer, type ExternalPeer } from './peers/external.ts';
 import { normalVariant, type Peer, type PeerKind, type Variant } from './peers/peer.ts';
 import type { Rig } from './rig/rig.ts';
 
@@ -40,10 +40,22 @@ export class Bench {
     return this.peerNames.slice(1);
   }
 
-  /** Starts the peers of every ordinary comparison that are not running. */
+  /** How each of the gateways is set up, by its name. */
+  describeSetUps(): Record<string, string> {
+    return Object.fromEntries([...this.kinds.map(({ name, setUp }) => [name, setUp]), ...this.describeExternal()]);
+  }
+
+  /** The same of those that the bench does not start. */
+  describeExternal(): [name: string, setUp: string][] {
+    return this.#external.map((peer) => [peer.name, describeExternalPeer(peer, this.rig.cores.gateway)]);
+  }
+
+  /** Starts the peers of every ordinary comparison that are not running. @throws Error that names the one that cannot. */
   async startPeers(): Promise<void> {
     for (const peer of this.#external) {
-      if (!this.#peers.has(peer.name)) this.#peers.set(peer.name, useExternalPeer(peer));
+      if (!this.#peers.has(peer.name)) {
+        this.#peers.set(peer.name, await useExternalPeer(peer, this.rig.cores.gateway));
+      }
     }
     for (const kind of this.kinds) {
       if (this.#peers.has(kind.name)) continue;
@@ -96,7 +108,7 @@ export class Bench {
     return true;
   }
 
-  /** Says which share of the gateway's core others used during a measurement. */
+  /** Says what strangers took during a measurement, as a share of one core. */
   noteDisturbance(share: number): void {
     this.#disturbance = Math.max(this.#disturbance, share);
   }

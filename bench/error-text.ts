@@ -2,6 +2,6 @@
 export function errorText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause, message } = error;
-  if (!(cause instanceof Error)) return message;
+  if (message !== 'fetch failed' || !(cause instanceof Error)) return message;
   return cause.message === '' && 'code' in cause ? String(cause.code) : cause.message;
 }

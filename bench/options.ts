@@ -13,6 +13,9 @@ export interface BenchOptions {
   readonly html: string;
 }
 
+/** Names of the rows that every table has. */
+const takenNames = ['direct', 'nginx', 'portkey', 'weir'];
+
 export const usage = `npm run bench -- [options]
 
   --quick                 one round of short runs, under two minutes: for finding faults, not for numbers to quote
@@ -21,7 +24,8 @@ export const usage = `npm run bench -- [options]
   --peer NAME=URL[,header:value...]
                           another gateway that is already running on 127.0.0.1, such as an APISIX. It must send
                           URL/plain/v1/chat/completions to http://127.0.0.1:18400/v1/chat/completions and
-                          URL/paced/v1/chat/completions to http://127.0.0.1:18401/v1/chat/completions.
+                          URL/paced/v1/chat/completions to http://127.0.0.1:18401/v1/chat/completions. Pin it to core 0.
+                          The headers go with each request, such as apikey:secret.
   --json FILE, --html FILE
                           where the report goes (default .weir/bench/report.json and .html)
   --install               install what is missing: nginx and wrk with apt-get, the peers from npm
@@ -55,5 +59,9 @@ export function parseOptions(args: readonly string[], ids: readonly string[]): B
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 20) throw new Error('--rounds takes a number from 1 to 20');
   const { quick, install, help, json, html } = values;
-  return { quick, install, help, only, rounds, json, html, peers: values.peer.map(parseExternalPeer) };
+  const peers = values.peer.map(parseExternalPeer);
+  const names = [...takenNames, ...peers.map(({ name }) => name)];
+  const doubled = names.find((name, i) => names.indexOf(name) !== i);
+  if (doubled !== undefined) throw new Error(`--peer ${doubled}: there is another peer of that name`);
+  return { quick, install, help, only, rounds, json, html, peers };
 }

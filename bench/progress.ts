@@ -2,7 +2,7 @@
 export class Progress {
   readonly #startedMs = performance.now();
   readonly #isTerminal = process.stderr.isTTY;
-  readonly #estimatedSeconds: number;
+  #estimatedSeconds: number;
   #doneSeconds = 0;
 
   /** @param estimatedSeconds - Of everything, as the scenarios guess it. */
@@ -14,6 +14,11 @@ export class Progress {
     const line = `${clock(this.#passedSeconds())} ${what}, about ${clock(this.#leftSeconds())} left`;
     if (!this.#isTerminal) process.stderr.write(`${line}\n`);
     else process.stderr.write(`\r\x1b[2K${line.slice(0, process.stderr.columns - 1)}`);
+  }
+
+  /** Something is to be done that nobody had foreseen. @param seconds - As estimated. */
+  more(seconds: number): void {
+    this.#estimatedSeconds += seconds;
   }
 
   /** @param seconds - As estimated, not as it took. */

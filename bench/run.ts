@@ -23,7 +23,7 @@ const kinds: readonly PeerKind[] = [nginx, portkey, weir];
 const resultsFile = new URL('./RESULTS.md', import.meta.url).pathname;
 
 async function main(options: BenchOptions): Promise<void> {
-  if (options.install) install();
+  if (options.install) install(kinds);
   requirePackages();
   for (const kind of kinds) {
     const reason = kind.missing();
@@ -47,6 +47,8 @@ async function runAll(bench: Bench, { only, quick, rounds }: BenchOptions): Prom
   const progress = new Progress(chosen.reduce((sum, scenario) => sum + estimateSeconds(bench, scenario), 0));
   progress.doing('starting the peers');
   await bench.startPeers();
+  progress.clear();
+  for (const [name, setUp] of bench.describeExternal()) process.stderr.write(`${name}: ${setUp}\n`);
   const results: ScenarioResult[] = [];
   for (const scenario of chosen) {
     const result = await runScenario(bench, scenario, progress);
@@ -60,7 +62,7 @@ async function runAll(bench: Bench, { only, quick, rounds }: BenchOptions): Prom
     mode: quick ? 'quick' : 'full',
     rounds,
     seconds: (performance.now() - startedMs) / 1000,
-    setUps: Object.fromEntries(bench.kinds.map(({ name, setUp }) => [name, setUp])),
+    setUps: bench.describeSetUps(),
     scenarios: results,
   };
 }

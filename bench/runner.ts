@@ -1,5 +1,6 @@
 import type { Bench } from './bench.ts';
 import { errorText } from './error-text.ts';
+import { leastDisturbed } from './least-disturbed.ts';
 import { direct } from './peers/direct.ts';
 import type { Progress } from './progress.ts';
 import type { CaseResult, GroupResult, Sample, ScenarioResult } from './report/result.ts';
@@ -32,6 +33,9 @@ export async function runScenario(bench: Bench, scenario: Scenario, progress: Pr
   }
 }
 
+/** How often a disturbed sample is measured again; not at all in a quick run, whose numbers are not for use. */
+const mostRepeats = 2;
+
 /** Samples of a case: by subject, then by round. */
 type Samples = Map<string, Sample[]>;
 
@@ -54,11 +58,15 @@ async function runGroup(bench: Bench, group: Group, id: string, progress: Progre
       }
       // Each round begins with another subject, so that none always follows the same one.
       for (const subject of rotate(one.subjects, round)) {
-        doing(subject);
-        bench.takeDisturbance();
-        const sample = await runOne(one, subject, round);
-        keep(subject, { ...sample, disturbance: bench.takeDisturbance() });
-        progress.done(one.seconds);
+        const measure = async (repeat: number): Promise<Sample> => {
+          if (repeat > 0) progress.more(one.seconds);
+          doing(repeat === 0 ? subject : `${subject} again, because it was disturbed`);
+          bench.takeDisturbance();
+          const sample = await runOne(one, subject, round);
+          progress.done(one.seconds);
+          return { ...sample, disturbance: bench.takeDisturbance() };
+        };
+        keep(subject, await leastDisturbed(measure, bench.quick ? 0 : mostRepeats));
       }
     }
   }

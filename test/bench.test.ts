@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { leastDisturbed } from '../bench/least-disturbed.ts';
+import { CountedPart } from '../bench/load/counted-part.ts';
 import { Histogram } from '../bench/load/histogram.ts';
 import { ResponseReader } from '../bench/load/response-reader.ts';
 import { StreamChecker } from '../bench/load/stream-checker.ts';
@@ -15,7 +17,7 @@ import {
 import { parseOptions } from '../bench/options.ts';
 import { toTextTable } from '../bench/report/format.ts';
 import type { Metric, Sample } from '../bench/report/result.ts';
-import { summarise } from '../bench/report/summarise.ts';
+import { medianRatio, summarise } from '../bench/report/summarise.ts';
 
 describe('the histogram of the bench', () => {
   const seededRandom = (seed: number) => (): number => {
@@ -203,9 +205,124 @@ describe('the summary of the bench', () => {
     assert.deepEqual(row.added, { time: 100 });
   });
 
+  describe('as a multiple of another row', () => {
+    const reference: Metric = { ...rate, isCompared: true };
+    const rowsOf = (weir: readonly Sample[], nginx: readonly Sample[]) =>
+      [
+        summarise({ subject: 'nginx', samples: nginx, direct: null }, [reference]),
+        summarise({ subject: 'weir', samples: weir, direct: null }, [reference]),
+      ] as const;
+    const ratioOf = (weir: readonly Sample[], nginx: readonly Sample[]): number | undefined => {
+      const [base, row] = rowsOf(weir, nginx);
+      return medianRatio(row, base, 'rate');
+    };
+
+    it('takes the median of what each round gives', () => {
+      // The machine was slow in rounds 2 and 3. The medians, 500 and 600, would make 0.83.
+      const weir = [good(500, 0), good(300, 0), good(600, 0)];
+      const nginx = [good(1000, 0), good(600, 0), good(600, 0)];
+      assert.equal(ratioOf(weir, nginx), 0.5);
+      const cases = [{ label: 'x', rows: rowsOf(weir, nginx) }];
+      const table = toTextTable({ title: '', metrics: [reference], curve: null, cases });
+      assert.deepEqual(
+        table.cases[0]?.lines.map((line) => line.slice(0, 3)),
+        [
+          ['nginx', '600', '1.00'],
+          ['weir', '500', '0.50'],
+        ],
+      );
+    });
+
+    it('leaves out a round in which either failed', () => {
+      const weir = [good(500, 0), failed(9000, 'x'), good(300, 0)];
+      const nginx = [failed(1, 'x'), good(1000, 0), good(1000, 0)];
+      assert.equal(ratioOf(weir, nginx), 0.3);
+    });
+
+    it('is unknown where no round counts for both', () => {
+      assert.equal(ratioOf([good(500, 0), failed(1, 'x')], [failed(1, 'x'), good(1000, 0)]), undefined);
+    });
+  });
+
+  it('tells what was measured again, and what had failed in the runs that were discarded', () => {
+    const again = (discarded: readonly (string | null)[]): Sample => ({
+      ...good(500, 50),
+      disturbance: 0.02,
+      discarded,
+    });
+    const row = rowOf([again([null]), again([]), again(['delta 3 was 120 ms late', null])]);
+    assert.deepEqual([row.countedRuns, row.repeatedRuns, row.failures], [3, 2, ['delta 3 was 120 ms late']]);
+    const group = { title: '', metrics: [rate], curve: null, cases: [{ label: 'x', rows: [row] }] };
+    assert.equal(
+      toTextTable(group).cases[0]?.lines[0]?.at(-1),
+      '2 of 3 rounds measured again: delta 3 was 120 ms late',
+    );
+  });
+
+  it('tells what disturbed the runs all the same', () => {
+    const row = rowOf([{ ...good(500, 50), disturbance: 0.12 }]);
+    const group = { title: '', metrics: [rate], curve: null, cases: [{ label: 'x', rows: [row] }] };
+    assert.equal(toTextTable(group).cases[0]?.lines[0]?.at(-1), 'disturbed: strangers took 12 % of a core');
+  });
+
   it('marks what is within 10 % of the run without a gateway as rig-bound', () => {
     assert.deepEqual(rowOf([good(899, 1)]).rigBound, []);
     assert.deepEqual(rowOf([good(900, 1)]).rigBound, ['rate']);
+  });
+});
+
+describe('a disturbed measurement of the bench', () => {
+  /** @returns What counts, and how many were measured. */
+  const measure = async (...runs: readonly [disturbance: number, failure: string | null][]) => {
+    let measured = 0;
+    const result = await leastDisturbed((repeat) => {
+      assert.equal(repeat, measured++);
+      const [disturbance, failure] = runs[repeat] ?? assert.fail('measured too often');
+      return Promise.resolve({ metrics: { rate: repeat }, failure, disturbance });
+    }, 2);
+    return { rate: result.metrics['rate'], failure: result.failure, discarded: result.discarded, measured };
+  };
+
+  it('is not repeated when strangers took 5 % of a core or less', async () => {
+    assert.deepEqual(await measure([0.05, null]), { rate: 0, failure: null, discarded: [], measured: 1 });
+  });
+
+  it('is repeated until one is not disturbed', async () => {
+    assert.deepEqual(await measure([0.3, null], [0.02, null]), {
+      rate: 1,
+      failure: null,
+      discarded: [null],
+      measured: 2,
+    });
+  });
+
+  it('is repeated twice at most; the least disturbed counts', async () => {
+    assert.deepEqual(await measure([0.3, 'cut off'], [0.1, null], [0.2, null]), {
+      rate: 1,
+      failure: null,
+      discarded: ['cut off', null],
+      measured: 3,
+    });
+  });
+
+  it('counts as failed when the least disturbed run failed', async () => {
+    assert.equal((await measure([0.3, null], [0.02, 'a frame was lost'])).failure, 'a frame was lost');
+  });
+});
+
+describe('the part of a run of streams that counts', () => {
+  it('has the events and the CPU time between its two ends only', () => {
+    const part = new CountedPart([process.pid]);
+    part.begin(100);
+    assert.equal(part.isRunning, true);
+    const spinUntilMs = performance.now() + 30;
+    while (performance.now() < spinUntilMs);
+    part.end(350);
+    const { cpuMicros } = part;
+    assert.deepEqual([part.isRunning, part.events], [false, 250]);
+    assert.ok(part.seconds >= 0.03);
+    // A busy machine gives this process less than the time that passes, but never none of it.
+    assert.ok(cpuMicros > 0 && cpuMicros < 60 * 1e6);
   });
 });
 
@@ -230,7 +347,9 @@ describe('the command line of the bench', () => {
     [['--rounds', '0'], /--rounds takes a number from 1 to 20/],
     [['--peer', 'apisix'], /--peer takes NAME=URL/],
     [['--peer', 'far=http://192.0.2.1:80'], /loads nothing but this machine/],
-    [['--peer', 'apisix=http://127.0.0.1:9080,nonsense'], /"nonsense" is no header/],
+    [['--peer', 'apisix=http://127.0.0.1:9080,nonsense'], /--peer apisix: "nonsense" is no header/],
+    [['--peer', 'weir=http://127.0.0.1:9080'], /--peer weir: there is another peer of that name/],
+    [['--peer', 'x=http://127.0.0.1:1', '--peer', 'x=http://127.0.0.1:2'], /--peer x: there is another peer/],
   ] as const) {
     it(`refuses ${args.join(' ')}`, () => {
       assert.throws(() => parseOptions(args, ids), message);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuMicros } from '../rig/usage.ts';
 import { encodeRequest, LoadConnection, type RequestSpec } from './connection.ts';
 import { Histogram } from './histogram.ts';
 import { pace } from './pacer.ts';
@@ -8,16 +9,19 @@ export interface OpenLoopOptions {
   readonly connections: number;
   /** Requests a second, whatever the answers do. */
   readonly rate: number;
+  /** The same load before anything counts. */
+  readonly leadInSeconds: number;
+  /** What counts. */
   readonly seconds: number;
-  /** The first seconds that are not counted. */
-  readonly warmUpSeconds: number;
+  /** The processes of the gateway; empty where they are unknown. */
+  readonly gatewayPids: readonly number[];
 }
 
 export interface OpenLoopResult {
   /** Counted requests. */
   readonly requests: number;
-  /** All answered requests, those of the warm-up too: what the CPU is divided by. */
-  readonly allRequests: number;
+  /** CPU time that the gateway used for them. */
+  readonly cpuMicros: number;
   readonly p50Micros: number;
   readonly p99Micros: number;
   readonly maxMicros: number;
@@ -36,7 +40,8 @@ const graceMs = 2000;
 export async function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
   const run = new OpenLoop(options);
   await run.connect();
-  await pace(options.rate, Math.round(options.rate * options.seconds), (dueMs) => run.onDue(dueMs));
+  const count = Math.round(options.rate * (options.leadInSeconds + options.seconds));
+  await pace(options.rate, count, (dueMs) => run.onDue(dueMs));
   await run.drain();
   return run.result();
 }
@@ -50,14 +55,18 @@ class OpenLoop {
   /** Due times of requests that wait for a connection, the oldest at `#queueStart`. */
   #queue: number[] = [];
   #queueStart = 0;
-  #countFromMs = 0;
-  #answered = 0;
+  /** Requests of the lead-in that are still to be sent. */
+  #leadIn: number;
+  /** When the last of them was due. */
+  #countAfterMs = Infinity;
+  #cpuBefore = 0;
   #unanswered = 0;
   #failure: string | null = null;
 
   constructor(options: OpenLoopOptions) {
     this.#options = options;
     this.#request = encodeRequest(options.request);
+    this.#leadIn = Math.max(1, Math.round(options.rate * options.leadInSeconds));
   }
 
   async connect(): Promise<void> {
@@ -72,10 +81,13 @@ class OpenLoop {
   }
 
   onDue(dueMs: number): void {
-    if (this.#countFromMs === 0) this.#countFromMs = dueMs + this.#options.warmUpSeconds * 1000;
     const lane = this.#idle.pop();
     if (lane === undefined) this.#queue.push(dueMs);
     else lane.send(this.#request, dueMs);
+    // Read behind a request that does not count: one that does would have to wait for it.
+    if (--this.#leadIn !== 0) return;
+    this.#countAfterMs = dueMs;
+    this.#cpuBefore = cpuMicros(this.#options.gatewayPids);
   }
 
   async drain(): Promise<void> {
@@ -93,7 +105,7 @@ class OpenLoop {
     const histogram = this.#histogram;
     return {
       requests: histogram.count,
-      allRequests: this.#answered,
+      cpuMicros: cpuMicros(this.#options.gatewayPids) - this.#cpuBefore,
       p50Micros: histogram.percentile(50),
       p99Micros: histogram.percentile(99),
       maxMicros: histogram.max,
@@ -103,7 +115,6 @@ class OpenLoop {
   }
 
   #onAnswer(lane: Lane, dueMs: number, status: number): void {
-    this.#answered++;
     this.#record(dueMs);
     if (status !== 200) this.#failure ??= `an answer had status ${status}`;
     const next = this.#queue[this.#queueStart];
@@ -126,7 +137,7 @@ class OpenLoop {
   }
 
   #record(dueMs: number): void {
-    if (dueMs >= this.#countFromMs) this.#histogram.record((performance.now() - dueMs) * 1000);
+    if (dueMs > this.#countAfterMs) this.#histogram.record((performance.now() - dueMs) * 1000);
   }
 }
 

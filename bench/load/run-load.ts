@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { track } from '../rig/process.ts';
 import type { LoadClients } from './child.ts';
@@ -25,6 +26,7 @@ export async function runLoad<N extends keyof LoadClients>(
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   track(child);
+  const ended = once(child, 'close');
   let errors = '';
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
   child.stdin.on('error', () => {});
@@ -34,6 +36,8 @@ export async function runLoad<N extends keyof LoadClients>(
     if (line === 'holding') onHolding?.();
     else last = line;
   }
+  // Its CPU time is known to us only then.
+  await ended;
   if (last === '') {
     const reason = /^\w*Error: .*$/m.exec(errors)?.[0] ?? errors.trim().split('\n').at(-1) ?? 'no output';
     throw new Error(`the ${name} client failed: ${reason}`);

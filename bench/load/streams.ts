@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { nowMicros } from '../rig/clock.ts';
-import { encodeRequest, LoadConnection, type RequestSpec } from './connection.ts';
+import { encodeRequest, type RequestSpec } from './connection.ts';
+import { CountedPart } from './counted-part.ts';
 import { Histogram } from './histogram.ts';
 import { pace } from './pacer.ts';
-import { StreamChecker } from './stream-checker.ts';
+import { StreamLane } from './stream-lane.ts';
 
 export interface StreamsOptions {
   readonly request: RequestSpec;
@@ -12,12 +12,29 @@ export interface StreamsOptions {
   /** Content deltas that the mock sends in each. */
   readonly deltas: number;
   readonly lateAfterMs: number;
-  /** `paced`: so many streams, started at this rate. `closed`: each connection one after another for so long. */
-  readonly arrival:
-    | { readonly kind: 'paced'; readonly streams: number; readonly perSecond: number }
-    | { readonly kind: 'closed'; readonly seconds: number };
+  readonly arrival: PacedArrival | ClosedArrival;
+  /** The processes of the gateway; empty where they are unknown. */
+  readonly gatewayPids: readonly number[];
   /** No stream takes longer; one that does counts as cut. */
   readonly streamLimitSeconds: number;
+}
+
+/**
+ * So many streams, started at this rate. What counts is the time in which as many are open as there ever will be:
+ * between the first end and the last start, whichever of the two comes first.
+ */
+interface PacedArrival {
+  readonly kind: 'paced';
+  readonly streams: number;
+  readonly perSecond: number;
+}
+
+/** Each connection one stream after another. */
+interface ClosedArrival {
+  readonly kind: 'closed';
+  /** Before anything counts. */
+  readonly leadInSeconds: number;
+  readonly seconds: number;
 }
 
 export interface StreamsResult {
@@ -26,20 +43,22 @@ export interface StreamsResult {
   readonly faulty: number;
   /** What was wrong with the first faulty streams. */
   readonly faults: readonly string[];
-  /** Events of all streams. */
+  /** Events in the part of the run that counts. */
   readonly events: number;
-  /** From the meant start of a stream to its first content delta. */
+  /** CPU time that the gateway used for them. */
+  readonly cpuMicros: number;
+  /** How long that part was. */
+  readonly seconds: number;
+  /** From the meant start of a stream to its first content delta, in the part that counts. */
   readonly ttftP50Micros: number;
   readonly ttftP99Micros: number;
-  /** From the mock's write of a delta to its arrival. */
+  /** From the mock's write of a delta to its arrival, in the whole run. */
   readonly transitP99Micros: number;
   readonly transitMaxMicros: number;
-  /** How much longer the gap between two deltas was than the mock made it. */
+  /** How much longer the gap between two deltas was than the mock made it, in the part that counts. */
   readonly gapP99Micros: number;
   /** Most streams that were open at the same time. */
   readonly mostOpen: number;
-  /** From the first start to the last end. */
-  readonly seconds: number;
 }
 
 const openAtOnce = 64;
@@ -61,18 +80,20 @@ class StreamRun {
   readonly #idle: StreamLane[] = [];
   readonly #lanes: StreamLane[] = [];
   readonly #faults: string[] = [];
+  readonly #counted: CountedPart;
   #faulty = 0;
   #whole = 0;
+  /** Of the streams that have ended. */
   #events = 0;
   #open = 0;
   #mostOpen = 0;
-  #startedMs = 0;
-  #endedMs = 0;
+  #hasOneEnded = false;
   #closedUntilMs = 0;
 
   constructor(options: StreamsOptions) {
     this.#options = options;
     this.#request = encodeRequest(options.request);
+    this.#counted = new CountedPart(options.gatewayPids);
   }
 
   async connect(): Promise<void> {
@@ -87,9 +108,11 @@ class StreamRun {
     const lane = new StreamLane(this.#options, {
       onDelta: (transitMicros, excessGapMicros) => {
         this.#transit.record(transitMicros);
-        if (!Number.isNaN(excessGapMicros)) this.#gap.record(excessGapMicros);
+        if (this.#counted.isRunning && !Number.isNaN(excessGapMicros)) this.#gap.record(excessGapMicros);
       },
-      onFirstDelta: (micros) => this.#ttft.record(micros),
+      onFirstDelta: (micros) => {
+        if (this.#counted.isRunning) this.#ttft.record(micros);
+      },
       onEnd: (ended, fault) => this.#onEnd(ended, fault),
     });
     await lane.connect();
@@ -99,16 +122,35 @@ class StreamRun {
 
   async run(): Promise<void> {
     const { arrival, streamLimitSeconds } = this.#options;
-    this.#startedMs = performance.now();
-    if (arrival.kind === 'paced') await pace(arrival.perSecond, arrival.streams, (dueMs) => this.#start(dueMs));
-    else {
-      this.#closedUntilMs = performance.now() + arrival.seconds * 1000;
-      while (this.#idle.length > 0) this.#start(performance.now());
-      await sleep(arrival.seconds * 1000);
-    }
+    if (arrival.kind === 'paced') await this.#runPaced(arrival);
+    else await this.#runClosed(arrival);
     const deadline = performance.now() + streamLimitSeconds * 1000;
     while (this.#open > 0 && performance.now() < deadline) await sleep(5);
     for (const lane of this.#lanes) lane.giveUp();
+  }
+
+  async #runPaced({ perSecond, streams }: PacedArrival): Promise<void> {
+    await pace(perSecond, streams, (dueMs) => this.#start(dueMs));
+    this.#onFirstEndOrLastStart();
+  }
+
+  async #runClosed({ leadInSeconds, seconds }: ClosedArrival): Promise<void> {
+    this.#closedUntilMs = performance.now() + (leadInSeconds + seconds) * 1000;
+    while (this.#idle.length > 0) this.#start(performance.now());
+    await sleep(leadInSeconds * 1000);
+    this.#counted.begin(this.#eventsSoFar());
+    await sleep(this.#closedUntilMs - performance.now());
+    this.#counted.end(this.#eventsSoFar());
+  }
+
+  #onFirstEndOrLastStart(): void {
+    if (this.#counted.isRunning) this.#counted.end(this.#eventsSoFar());
+    else this.#counted.begin(this.#eventsSoFar());
+  }
+
+  /** Those of streams that are still open too. */
+  #eventsSoFar(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.eventsOfOpenStream, this.#events);
   }
 
   result(): StreamsResult {
@@ -116,14 +158,15 @@ class StreamRun {
       whole: this.#whole,
       faulty: this.#faulty,
       faults: this.#faults,
-      events: this.#events,
+      events: this.#counted.events,
+      cpuMicros: this.#counted.cpuMicros,
+      seconds: this.#counted.seconds,
       ttftP50Micros: this.#ttft.percentile(50),
       ttftP99Micros: this.#ttft.percentile(99),
       transitP99Micros: this.#transit.percentile(99),
       transitMaxMicros: this.#transit.max,
       gapP99Micros: this.#gap.percentile(99),
       mostOpen: this.#mostOpen,
-      seconds: (this.#endedMs - this.#startedMs) / 1000,
     };
   }
 
@@ -136,8 +179,9 @@ class StreamRun {
 
   #onEnd(lane: StreamLane, fault: string | null): void {
     this.#open--;
-    this.#endedMs = performance.now();
     this.#events += lane.events;
+    if (!this.#hasOneEnded && this.#options.arrival.kind === 'paced') this.#onFirstEndOrLastStart();
+    this.#hasOneEnded = true;
     if (fault === null) this.#whole++;
     else this.#countFault(fault);
     if (lane.isClosed) return;
@@ -148,65 +192,5 @@ class StreamRun {
   #countFault(fault: string): void {
     this.#faulty++;
     if (this.#faults.length < 3) this.#faults.push(fault);
-  }
-}
-
-interface LaneEvents {
-  onDelta(transitMicros: number, excessGapMicros: number): void;
-  onFirstDelta(micros: number): void;
-  onEnd(lane: StreamLane, fault: string | null): void;
-}
-
-/** A connection that carries one stream after another. */
-class StreamLane {
-  readonly #options: StreamsOptions;
-  readonly #events: LaneEvents;
-  #connection: LoadConnection | undefined;
-  #checker: StreamChecker | null = null;
-  #dueMs = 0;
-  isClosed = false;
-  /** Of the stream that ended last. */
-  events = 0;
-
-  constructor(options: StreamsOptions, events: LaneEvents) {
-    this.#options = options;
-    this.#events = events;
-  }
-
-  async connect(): Promise<void> {
-    this.#connection = await LoadConnection.open(this.#options.request.port, {
-      onBody: (text) => this.#checker?.push(text, nowMicros()),
-      onResponse: (status) => this.#end(status === 200 ? null : `the answer had status ${status}`),
-      onClose: (reason) => {
-        this.isClosed = true;
-        this.#end(`the connection broke: ${reason}`);
-      },
-    });
-  }
-
-  start(request: Buffer, dueMs: number): void {
-    this.#dueMs = dueMs;
-    this.#checker = new StreamChecker(this.#options, {
-      onDelta: (transitMicros, excessGapMicros) => {
-        if (Number.isNaN(excessGapMicros)) this.#events.onFirstDelta((performance.now() - this.#dueMs) * 1000);
-        this.#events.onDelta(transitMicros, excessGapMicros);
-      },
-    });
-    this.#connection?.send(request);
-  }
-
-  /** The time is over: a stream that still runs is a faulty one. */
-  giveUp(): void {
-    this.#connection?.close();
-    this.isClosed = true;
-    this.#end('it had not ended when the time was up');
-  }
-
-  #end(fault: string | null): void {
-    const checker = this.#checker;
-    if (checker === null) return;
-    this.#checker = null;
-    this.events = checker.events;
-    this.#events.onEnd(this, fault ?? checker.end());
   }
 }

@@ -37,7 +37,7 @@ export async function runWrk(options: WrkOptions): Promise<WrkResult> {
   const { cores, connections, seconds, headers, port, paths } = options;
   // wrk only takes whole seconds; an interrupt ends it early, and it reports the time that it really ran.
   const limit = ['timeout', '--preserve-status', '--signal=INT', String(seconds)];
-  const load = ['-t1', `-c${connections}`, `-d${Math.ceil(seconds) + 10}s`, '--timeout', '30s', '-s', script];
+  const load = ['-t1', `-c${connections}`, `-d${Math.ceil(seconds) + 1}s`, '--timeout', '30s', '-s', script];
   const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
   const args = ['-c', cores, ...limit, 'wrk', ...load, ...fields, `http://127.0.0.1:${port}`, '--', bodyFile, ...paths];
   const run = promisify(execFile)('taskset', args);

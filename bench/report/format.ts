@@ -1,4 +1,5 @@
-import type { GroupResult, Metric, Report, Row } from './result.ts';
+import { disturbedShare, type GroupResult, type Metric, type Report, type Row } from './result.ts';
+import { medianRatio } from './summarise.ts';
 
 /** A number as people read it: three significant digits, thousands separated. */
 export function formatNumber(value: number): string {
@@ -38,6 +39,15 @@ interface Column {
   cell(row: Row): string;
 }
 
+/** What is to be known to read the tables. */
+export const legend = [
+  'Every number stands beside a run without a gateway (direct) and beside each peer, measured in the same minutes.',
+  'Numbers are medians of the rounds that count; a run with a failed request or a lost frame does not.',
+  '"added" and "× nginx" compare within each round; the median of what the rounds give is shown.',
+  '"rig-bound": within 10 % of what load and mock can do without a gateway, so that it tells nothing about the gateway.',
+  `"disturbed": strangers took more than ${disturbedShare * 100} % of a core from gateway, load or mock, each time that it was measured again.`,
+].join(' ');
+
 /** The columns of a group: each metric, what is added to it, and how it stands against nginx's. */
 function columnsOf({ metrics, cases }: GroupResult): Column[] {
   const hasReference = cases.some(({ rows }) => rows.some(({ subject }) => subject === reference));
@@ -52,7 +62,7 @@ function columnsOf({ metrics, cases }: GroupResult): Column[] {
     if (isAdded) columns.push({ title: `added ${label}`, cell: ({ added }) => formatValue(added[key], unit) });
     if (isCompared && hasReference) {
       const rowsWith = (row: Row): readonly Row[] => cases.find(({ rows }) => rows.includes(row))?.rows ?? [];
-      columns.push({ title: `× ${reference}`, cell: (row) => ratioTo(rowsWith(row), row, metric) });
+      columns.push({ title: `× ${reference}`, cell: (row) => ratioTo(rowsWith(row), row, key) });
     }
     return columns;
   });
@@ -61,11 +71,10 @@ function columnsOf({ metrics, cases }: GroupResult): Column[] {
 /** The peer that all are compared with. */
 const reference = 'nginx';
 
-function ratioTo(rows: readonly Row[], row: Row, metric: Metric): string {
-  const base = rows.find(({ subject }) => subject === reference)?.values[metric.key];
-  const value = row.values[metric.key];
-  if (base === undefined || value === undefined || base === 0) return '-';
-  const ratio = value / base;
+function ratioTo(rows: readonly Row[], row: Row, key: string): string {
+  const base = rows.find(({ subject }) => subject === reference);
+  const ratio = base === undefined ? undefined : medianRatio(row, base, key);
+  if (ratio === undefined) return '-';
   return ratio < 0.1 ? ratio.toFixed(3) : ratio.toFixed(2);
 }
 
@@ -87,19 +96,19 @@ export function toTextTable(group: GroupResult): TextTable {
   };
 }
 
-/** From this share on the use of the gateway's core by others is told. */
-const disturbedShare = 0.05;
-
 /** What is to be known about the runs: what keeps them from counting, what disturbed them. '' if there is nothing. */
-function remarkOn({ runs, countedRuns, failures, disturbance }: Row): string {
+function remarkOn({ runs, countedRuns, repeatedRuns, failures, disturbance }: Row): string {
   if (runs === 0) return 'did not run';
-  const reasons = failures.slice(0, 2).join('; ');
-  if (countedRuns === 0) return `does not count: ${reasons}`;
   const remarks: string[] = [];
-  if (failures.length > 0) remarks.push(`${countedRuns} of ${runs} runs count: ${reasons}`);
-  if (disturbance >= disturbedShare) {
-    remarks.push(`disturbed: others used ${Math.round(disturbance * 100)} % of the gateway's core`);
+  const reasons = failures.slice(0, 2).join('; ');
+  if (countedRuns === 0) remarks.push(`does not count: ${reasons}`);
+  else if (countedRuns < runs) remarks.push(`${countedRuns} of ${runs} runs count: ${reasons}`);
+  if (repeatedRuns > 0) {
+    const discarded = countedRuns === runs && reasons !== '' ? `: ${reasons}` : '';
+    remarks.push(`${repeatedRuns} of ${runs} rounds measured again${discarded}`);
   }
+  if (disturbance > disturbedShare)
+    remarks.push(`disturbed: strangers took ${Math.round(disturbance * 100)} % of a core`);
   return remarks.join('; ');
 }
 

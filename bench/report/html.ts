@@ -1,5 +1,5 @@
 import { barChart, curveChart, escapeHtml } from './chart.ts';
-import { describeRun, toTextTable } from './format.ts';
+import { describeRun, legend, toTextTable } from './format.ts';
 import type { GroupResult, Report, ScenarioResult } from './result.ts';
 
 const style = `
@@ -31,9 +31,7 @@ export function reportToHtml(report: Report): string {
 <ul>${describeRun(report)
     .map((line) => `<li>${escapeHtml(line)}</li>`)
     .join('')}</ul>
-<p>Every number stands beside a run without a gateway (direct) and beside each peer, measured in the same minutes. Medians of the
-rounds that count; a run with a failed request or a lost frame does not. "rig-bound": within 10 % of what load and mock can do
-without a gateway, so that it tells nothing about the gateway.</p>
+<p>${escapeHtml(legend)}</p>
 <nav>${links.join('')}</nav>
 ${report.scenarios.map(scenarioToHtml).join('\n')}
 </body></html>

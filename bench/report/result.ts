@@ -27,9 +27,14 @@ export interface Sample {
   readonly curve?: readonly CurvePoint[];
   /** Why the run does not count: a request failed, a frame was lost or late. */
   readonly failure: string | null;
-  /** Share of the gateway's core that others used meanwhile. */
+  /** What strangers took meanwhile from the cores of gateway, load and mock, as a share of one core. */
   readonly disturbance?: number;
+  /** The runs that were more disturbed, and that this one stands for: why each would not have counted. */
+  readonly discarded?: readonly (string | null)[];
 }
+
+/** A sample is disturbed when strangers took more than this share of one core. */
+export const disturbedShare = 0.05;
 
 /** All runs of one subject in one case, put together. */
 export interface Row {
@@ -41,11 +46,15 @@ export interface Row {
   /** Keys of metrics that are within 10 % of the rig's own limit. */
   readonly rigBound: readonly string[];
   readonly curve: readonly CurvePoint[];
+  /** The values of each round, by the key of the metric; null for one that does not count. */
+  readonly rounds: readonly (Readonly<Record<string, number>> | null)[];
   readonly runs: number;
   readonly countedRuns: number;
-  /** Share of the gateway's core that others used, the median of the runs that count. */
+  /** How many of the runs were measured again because they were disturbed. */
+  readonly repeatedRuns: number;
+  /** What strangers took, as a share of one core: the median of the runs that count; of all if none does. */
   readonly disturbance: number;
-  /** Why runs do not count, each reason once. */
+  /** Why runs do not count, those that were measured again too; each reason once. */
   readonly failures: readonly string[];
 }
 

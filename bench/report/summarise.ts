@@ -32,17 +32,36 @@ export function summarise({ subject, samples, direct }: Runs, metrics: readonly 
     if (metric.isCapped && limit !== null && limit > 0 && value >= rigBoundShare * limit) rigBound.push(metric.key);
   }
   const taken = samples.filter((sample) => sample !== undefined);
+  const isAnyCounted = counted.some((sample) => sample !== undefined);
   return {
     subject,
     values,
     added,
     rigBound,
     curve: medianCurve(counted),
+    rounds: counted.map((sample) => sample?.metrics ?? null),
     runs: taken.length,
     countedRuns: counted.filter((sample) => sample !== undefined).length,
-    disturbance: medianOf(counted.map((sample) => sample?.disturbance)) ?? 0,
-    failures: [...new Set(taken.flatMap(({ failure }) => (failure === null ? [] : [failure])))],
+    repeatedRuns: taken.filter(({ discarded = [] }) => discarded.length > 0).length,
+    disturbance: medianOf((isAnyCounted ? counted : taken).map((sample) => sample?.disturbance)) ?? 0,
+    failures: [...new Set(taken.flatMap(({ failure, discarded = [] }) => [failure, ...discarded]))].filter(
+      (failure) => failure !== null,
+    ),
   };
+}
+
+/**
+ * One row as a multiple of another: the median of what each round gives. Within a round the two are measured close
+ * together, so that what changes on the machine from round to round changes both.
+ *
+ * @returns undefined where there is no round that counts for both.
+ */
+export function medianRatio(row: Row, base: Row, key: string): number | undefined {
+  const ratios = row.rounds.map((values, round) => {
+    const [value, unit] = [values?.[key], base.rounds[round]?.[key]];
+    return value === undefined || unit === undefined || unit === 0 ? undefined : value / unit;
+  });
+  return medianOf(ratios) ?? undefined;
 }
 
 /** The median of the values that are there; null if none is. */

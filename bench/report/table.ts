@@ -1,4 +1,4 @@
-import { toTextTable, describeRun } from './format.ts';
+import { describeRun, legend, toTextTable } from './format.ts';
 import type { Report, ScenarioResult } from './result.ts';
 
 /** One scenario as tables for the terminal. */
@@ -28,7 +28,7 @@ export function reportToMarkdown(report: Report): string {
   const parts = [
     '# Results of the last full run',
     '',
-    'Written by `npm run bench`; how it measures: [README.md](README.md).',
+    `Written by \`npm run bench\`; how it measures: [README.md](README.md). ${legend}`,
     '',
     ...describeRun(report).map((line) => `- ${line}`),
   ];

@@ -25,7 +25,7 @@ export function describeMachine(): Machine {
       node: process.versions.node,
       nginx: firstMatch(output('nginx', ['-v']), /nginx\/(\S+)/),
       wrk: firstMatch(output('wrk', ['-v']), /wrk (\S+)/),
-      weir: firstMatch(output('git', ['describe', '--always', '--dirty', '--abbrev=10']), /(\S+)/),
+      weir: firstMatch(output('git', ['describe', '--always', '--dirty', '--abbrev=10']), /^(?!fatal)(\S+)/),
     },
   };
 }

@@ -24,6 +24,11 @@ export interface ServerProcess {
 
 const running = new Set<ChildProcess>();
 
+// Also when this process fails, such as when nobody reads its output any more (`| head`).
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGTERM');
+});
+
 const startLimitMs = 20_000;
 const stopLimitMs = 3000;
 

@@ -5,6 +5,7 @@ import { plainAnswer, type MockSettings } from '../mock/answers.ts';
 import { describeMachine, openFilesLimit, planCores, type CorePlan, type Machine } from './machine.ts';
 import { startServer, type ServerProcess } from './process.ts';
 import { fillTemplate } from './template.ts';
+import { processTree } from './usage.ts';
 
 /** Fixed, so that a gateway that the bench does not start can be pointed at the mocks beforehand. */
 export const mockPorts = { plain: 18400, paced: 18401 } as const;
@@ -48,6 +49,11 @@ export class Rig implements AsyncDisposable {
     const path = join(this.folder, `${name}-${this.#nextFolder++}`);
     mkdirSync(path, { recursive: true });
     return path;
+  }
+
+  /** The processes of the mocks. */
+  mockProcesses(): number[] {
+    return this.#mocks.flatMap(({ pid }) => processTree(pid));
   }
 
   /** What each nginx needs to be told about this machine. */

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** Length of a clock tick in /proc/PID/stat; USER_HZ is 100 on every Linux that Node runs on (proc(5)). */
+/** Length of a clock tick in /proc/PID/stat and /proc/stat; USER_HZ is 100 on every Linux that Node runs on (proc(5)). */
 const microsPerTick = 10_000;
 
 /** A process and all that it has started, such as nginx's master and its workers. */
@@ -30,21 +30,43 @@ export function cpuMicros(pids: readonly number[]): number {
   return total;
 }
 
-/**
- * CPU time that was used on some cores so far, by whatever, and time that the hypervisor took from them; in microseconds,
- * in steps of a tick. Interrupts are left out: they serve the traffic itself.
- *
- * @param cores - As taskset takes them: `0`, `0,2`.
- */
-export function coreBusyMicros(cores: string): number {
+/** CPU time of this process and of all its children that have ended and their children, in microseconds. */
+export function ownCpuMicros(): number {
+  const { user, system } = process.cpuUsage();
+  const fields = statFields('/proc/self/stat');
+  return user + system + (Number(fields[13] ?? 0) + Number(fields[14] ?? 0)) * microsPerTick;
+}
+
+/** What some cores did so far, in microseconds. */
+interface CoreTimes {
+  /** Work of processes. The kernel only samples it, with every tick. */
+  readonly busy: number;
+  /** Nothing. Measured; what it takes to fall asleep and to wake is missing. */
+  readonly idle: number;
+  readonly interrupts: number;
+  /** Taken by the hypervisor. */
+  readonly stolen: number;
+}
+
+/** Sums up cores of /proc/stat by their numbers. */
+export function coreTimes(cores: readonly number[]): CoreTimes {
   const stat = read('/proc/stat') ?? '';
-  let ticks = 0;
-  for (const core of cores.split(',')) {
+  const total = { busy: 0, idle: 0, interrupts: 0, stolen: 0 };
+  for (const core of cores) {
     const fields = new RegExp(`^cpu${core} (.*)$`, 'm').exec(stat)?.[1]?.split(' ').map(Number) ?? [];
-    const [user = 0, nice = 0, system = 0, , , , , steal = 0] = fields;
-    ticks += user + nice + system + steal;
+    const [user = 0, nice = 0, system = 0, idle = 0, waiting = 0, interrupt = 0, softInterrupt = 0, stolen = 0] =
+      fields;
+    total.busy += (user + nice + system) * microsPerTick;
+    total.idle += (idle + waiting) * microsPerTick;
+    total.interrupts += (interrupt + softInterrupt) * microsPerTick;
+    total.stolen += stolen * microsPerTick;
   }
-  return ticks * microsPerTick;
+  return total;
+}
+
+/** The cores that a process may run on, such as `0` or `0-3`; null where there is no such process. */
+export function allowedCores(pid: number): string | null {
+  return /^Cpus_allowed_list:\s+(\S+)$/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1] ?? null;
 }
 
 /** Resident memory of processes in bytes: the sum of VmRSS. Pages that they share count for each. */
@@ -99,12 +121,17 @@ function listTasks(pid: number): string[] {
 }
 
 function ticksOf(pid: number, task: string): number {
-  // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th field behind it.
-  const fields =
-    read(`/proc/${pid}/task/${task}/stat`)
-      ?.replace(/^.*\) /s, '')
-      .split(' ') ?? [];
+  const fields = statFields(`/proc/${pid}/task/${task}/stat`);
   return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+}
+
+/** Behind the name, which stands in parentheses and may hold spaces: utime is [11], then stime, cutime, cstime. */
+function statFields(path: string): string[] {
+  return (
+    read(path)
+      ?.replace(/^.*\) /s, '')
+      .split(' ') ?? []
+  );
 }
 
 function read(path: string): string | null {

@@ -1,4 +1,4 @@
-import { measured, measureStreams } from '../measure.ts';
+import { leadInSeconds, measured, measureStreams } from '../measure.ts';
 import { cpuPerEvent } from './metrics.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -22,7 +22,7 @@ export const flatOutStreams: Scenario = {
           {
             label: `${connections} connections`,
             subjects: bench.peerNames,
-            seconds: seconds + 0.4,
+            seconds: leadInSeconds(bench) + seconds + 0.4,
             async run(name) {
               const result = await measureStreams(bench, name, {
                 deltas,
@@ -30,7 +30,7 @@ export const flatOutStreams: Scenario = {
                 connections,
                 // Everything waits behind everything else here; only order and completeness are checked.
                 lateAfterMs: 60_000,
-                arrival: { kind: 'closed', seconds },
+                arrival: { kind: 'closed', leadInSeconds: leadInSeconds(bench), seconds },
                 streamLimitSeconds: 30,
               });
               const { events, seconds: taken, cpuMicros, failure } = result;

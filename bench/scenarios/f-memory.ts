@@ -4,7 +4,7 @@ import { errorText } from '../error-text.ts';
 import { smallBody, streamingBody } from '../load/bodies.ts';
 import type { HoldOptions } from '../load/hold.ts';
 import { runLoad } from '../load/run-load.ts';
-import { measureClosedLoop, requestFor } from '../measure.ts';
+import { leadInSeconds, measureClosedLoop, requestFor } from '../measure.ts';
 import type { Metric, Sample } from '../report/result.ts';
 import { residentBytes } from '../rig/usage.ts';
 import type { Scenario } from './scenario.ts';
@@ -17,11 +17,11 @@ export const memory: Scenario = {
   id: 'f',
   title: 'Memory',
   groups(bench) {
-    const restSeconds = bench.quick ? 2 : 60;
+    const restSeconds = bench.quick ? 1 : 60;
     const loadSeconds = bench.quick ? 1 : 5;
     const connections = bench.quick ? 200 : Math.min(5000, Math.floor(bench.rig.openFiles / 2) - 200);
     const bytes = (key: string, label: string): Metric => ({ key, label, unit: 'bytes', better: 'lower' });
-    const perKind = 5 + loadSeconds + connections / 1500;
+    const perKind = 5 + leadInSeconds(bench) + loadSeconds + connections / 1500;
     return [
       {
         title: `Resident memory: after a start, under load with 64 connections, ${restSeconds} s later; and what ${connections} connections or streams add to a start`,

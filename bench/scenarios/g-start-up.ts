@@ -44,7 +44,8 @@ async function isAnswered(bench: Bench, name: string): Promise<boolean> {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ...headers },
     body,
-  });
+  }).catch(() => null);
+  if (response === null) return false;
   await response.arrayBuffer();
   return response.status === 200;
 }

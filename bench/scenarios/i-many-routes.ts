@@ -20,7 +20,7 @@ export const manyRoutes: Scenario = {
 };
 
 function sizes(bench: Bench): number[] {
-  return bench.quick ? [10, 1000] : [10, 1000, 10_000];
+  return bench.quick ? [10, 200] : [10, 1000, 10_000];
 }
 
 function compared(bench: Bench): ComparedVariant[] {

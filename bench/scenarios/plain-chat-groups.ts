@@ -1,5 +1,5 @@
 import type { Bench } from '../bench.ts';
-import { measureClosedLoop, measured, measureOpenLoop } from '../measure.ts';
+import { leadInSeconds, measureClosedLoop, measured, measureOpenLoop } from '../measure.ts';
 import type { Target } from '../peers/peer.ts';
 import type { CurvePoint, Metric, Sample } from '../report/result.ts';
 import { cpuPerRequest, p50, p99, perSecond } from './metrics.ts';
@@ -55,7 +55,7 @@ function closedLoopCase(bench: Bench, target: Target, connections: number, most:
   return {
     label: connections === 1 ? '1 connection' : `${connections} connections`,
     subjects: bench.peerNames,
-    seconds,
+    seconds: leadInSeconds(bench) + seconds,
     async run(name) {
       const result = await measureClosedLoop(bench, name, { target, connections, seconds });
       most.set(name, Math.max(most.get(name) ?? 0, result.perSecond));
@@ -77,20 +77,14 @@ function latencyCase(bench: Bench, { target, latencyRate }: PlainChat): Case {
   return {
     label: `${latencyRate} requests/s`,
     subjects: bench.peerNames,
-    seconds: seconds + 0.3,
+    seconds: leadInSeconds(bench) + seconds + 0.3,
     async run(name) {
-      const result = await measureOpenLoop(bench, name, {
-        target,
-        connections: 1,
-        rate: latencyRate,
-        seconds,
-        warmUpSeconds: 0.2,
-      });
+      const result = await measureOpenLoop(bench, name, { target, connections: 1, rate: latencyRate, seconds });
       return {
         metrics: measured({
           p50: result.p50Micros,
           p99: result.p99Micros,
-          cpu: result.cpuMicros / result.allRequests,
+          cpu: result.cpuMicros / result.requests,
         }),
         failure: failureOf(result),
       };
@@ -100,11 +94,11 @@ function latencyCase(bench: Bench, { target, latencyRate }: PlainChat): Case {
 
 function ladderCase(bench: Bench, options: PlainChat, most: Most): Case {
   const steps = bench.quick ? [0.4, 0.8] : [0.15, 0.3, 0.5, 0.7, 0.85, 1];
-  const seconds = bench.quick ? 0.6 : 1;
+  const seconds = bench.quick ? 0.4 : 1;
   return {
     label: `${options.ladderConnections} connections`,
     subjects: bench.peerNames,
-    seconds: steps.length * (seconds + 0.4),
+    seconds: steps.length * (leadInSeconds(bench) + seconds + 0.4),
     run: (name) => climb(bench, name, { ...options, steps, seconds, most: most.get(name) ?? 0 }),
   };
 }
@@ -122,8 +116,7 @@ async function climb(bench: Bench, name: string, ladder: Ladder): Promise<Sample
   const curve: CurvePoint[] = [];
   for (const share of ladder.steps) {
     const rate = Math.max(10, Math.round(most * share));
-    const warmUpSeconds = seconds / 5;
-    const result = await measureOpenLoop(bench, name, { target, connections, rate, seconds, warmUpSeconds });
+    const result = await measureOpenLoop(bench, name, { target, connections, rate, seconds });
     if (result.failure !== null) return { metrics: {}, failure: result.failure };
     curve.push({ x: rate, y: result.unanswered > 0 ? Infinity : result.p99Micros / 1000 });
     // Beyond its limit a queue only grows.

@@ -1,8 +1,9 @@
 import type { Bench } from '../bench.ts';
-import { measureClosedLoop, measured } from '../measure.ts';
+import { leadInSeconds, measureClosedLoop, measured } from '../measure.ts';
 import { direct } from '../peers/direct.ts';
 import { normalVariant, type PeerKind, type Variant } from '../peers/peer.ts';
 import type { GroupResult } from '../report/result.ts';
+import { medianRatio } from '../report/summarise.ts';
 import { cpuPerRequest, p99, perSecond } from './metrics.ts';
 import type { Case, Group } from './scenario.ts';
 
@@ -27,11 +28,11 @@ export async function startVariants(bench: Bench, compared: readonly ComparedVar
 
 /** Measures all set-ups side by side, closed loop. */
 export function variantsGroup(bench: Bench, title: string, compared: readonly ComparedVariant[]): Group {
-  const seconds = bench.quick ? 0.6 : 2;
+  const seconds = bench.quick ? 0.4 : 2;
   const cases = compared.map(({ label, paths }): Case => ({
     label,
     subjects: [direct.name, ...kindsFor(bench, compared).map(({ name }) => name)],
-    seconds: seconds + 0.5,
+    seconds: leadInSeconds(bench) + seconds + 0.5,
     async run(name) {
       const load = { target: 'plain', connections, seconds, ...(paths && { paths }) } as const;
       const result = await measureClosedLoop(bench, name === direct.name ? name : variantName(name, label), load);
@@ -52,13 +53,13 @@ export function compareVariants(results: readonly GroupResult[]): string[] {
     const [first] = cases;
     const last = cases.at(-1);
     if (first === undefined || last === undefined) return [];
-    return first.rows.flatMap(({ subject, values: base }) => {
-      const other = last.rows.find((row) => row.subject === subject)?.values ?? {};
-      const rate = ratio(other['perSecond'], base['perSecond']);
-      const cpu = ratio(other['cpu'], base['cpu']);
-      if (rate === null || cpu === null) return [];
+    return first.rows.flatMap((base) => {
+      const other = last.rows.find(({ subject }) => subject === base.subject);
+      const rate = other && medianRatio(other, base, 'perSecond');
+      const cpu = other && medianRatio(other, base, 'cpu');
+      if (rate === undefined || cpu === undefined) return [];
       return [
-        `${subject}: ${last.label} against ${first.label}: ${rate} of the requests/s, ${cpu} of the CPU a request.`,
+        `${base.subject}: ${last.label} against ${first.label}: ${rate.toFixed(2)} x of the requests/s, ${cpu.toFixed(2)} x of the CPU a request.`,
       ];
     });
   });
@@ -70,8 +71,4 @@ function kindsFor(bench: Bench, compared: readonly ComparedVariant[]): readonly 
 
 function variantName(kind: string, label: string): string {
   return `${kind}, ${label}`;
-}
-
-function ratio(value: number | undefined, base: number | undefined): string | null {
-  return value === undefined || base === undefined ? null : `${(value / base).toFixed(2)} x`;
 }
