@@ -21,6 +21,7 @@ export class Bench {
   readonly #starts = new Map<string, () => Promise<Peer>>();
   readonly #ready = new Set<string>();
   #disturbance = 0;
+  #repeatSeconds = 0;
 
   constructor(rig: Rig, kinds: readonly PeerKind[], settings: BenchSettings) {
     this.rig = rig;
@@ -105,6 +106,18 @@ export class Bench {
     const key = `${name} ${purpose}`;
     if (this.#ready.has(key)) return false;
     this.#ready.add(key);
+    return true;
+  }
+
+  /** Time for what has to be measured again because it was disturbed. None by default. */
+  allowRepeats(seconds: number): void {
+    this.#repeatSeconds = seconds;
+  }
+
+  /** @returns False when there is too little of it left. */
+  takeTimeToRepeat(seconds: number): boolean {
+    if (seconds > this.#repeatSeconds) return false;
+    this.#repeatSeconds -= seconds;
     return true;
   }
 

@@ -5,13 +5,14 @@ import { disturbedShare, type Sample } from './report/result.ts';
  * failed in it: nothing else decides, so that no number is picked for being a good one.
  *
  * @param measure - Gets how often the same was measured before.
+ * @param mayRepeat - Gets the same.
  */
 export async function leastDisturbed(
   measure: (repeat: number) => Promise<Sample>,
-  mostRepeats: number,
+  mayRepeat: (repeats: number) => boolean,
 ): Promise<Sample> {
   const samples = [await measure(0)];
-  while (samples.length <= mostRepeats && disturbanceOf(samples.at(-1)) > disturbedShare) {
+  while (disturbanceOf(samples.at(-1)) > disturbedShare && mayRepeat(samples.length - 1)) {
     samples.push(await measure(samples.length));
   }
   const best = samples.reduce((least, sample) => (disturbanceOf(sample) < disturbanceOf(least) ? sample : least));

@@ -20,6 +20,8 @@ import { estimateSeconds, runScenario } from './runner.ts';
 import { scenarios } from './scenarios/index.ts';
 
 const kinds: readonly PeerKind[] = [nginx, portkey, weir];
+/** Of the time that a run takes, for what is measured again. */
+const repeatShare = 0.1;
 const resultsFile = new URL('./RESULTS.md', import.meta.url).pathname;
 
 async function main(options: BenchOptions): Promise<void> {
@@ -44,7 +46,10 @@ async function main(options: BenchOptions): Promise<void> {
 async function runAll(bench: Bench, { only, quick, rounds }: BenchOptions): Promise<Report> {
   const startedMs = performance.now();
   const chosen = scenarios.filter(({ id }) => only === null || only.includes(id));
-  const progress = new Progress(chosen.reduce((sum, scenario) => sum + estimateSeconds(bench, scenario), 0));
+  const seconds = chosen.reduce((sum, scenario) => sum + estimateSeconds(bench, scenario), 0);
+  const progress = new Progress(seconds);
+  // On a machine that is never quiet a run would last three times as long. The numbers of a quick one are not for use.
+  if (!quick) bench.allowRepeats(seconds * repeatShare);
   progress.doing('starting the peers');
   await bench.startPeers();
   progress.clear();

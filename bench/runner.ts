@@ -33,7 +33,7 @@ export async function runScenario(bench: Bench, scenario: Scenario, progress: Pr
   }
 }
 
-/** How often a disturbed sample is measured again; not at all in a quick run, whose numbers are not for use. */
+/** How often a disturbed sample is measured again, while there is time for that. */
 const mostRepeats = 2;
 
 /** Samples of a case: by subject, then by round. */
@@ -66,7 +66,8 @@ async function runGroup(bench: Bench, group: Group, id: string, progress: Progre
           progress.done(one.seconds);
           return { ...sample, disturbance: bench.takeDisturbance() };
         };
-        keep(subject, await leastDisturbed(measure, bench.quick ? 0 : mostRepeats));
+        const mayRepeat = (repeats: number): boolean => repeats < mostRepeats && bench.takeTimeToRepeat(one.seconds);
+        keep(subject, await leastDisturbed(measure, mayRepeat));
       }
     }
   }
