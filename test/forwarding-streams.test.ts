@@ -5,6 +5,7 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Specimens } from '../src/proxy/specimens.ts';
 import { startForwarding } from './support/forward-stage.ts';
 import { eventually } from './support/gateway.ts';
 import { startRawProvider } from './support/mock-provider.ts';
@@ -275,4 +276,26 @@ describe('ends', () => {
     assert.equal((await client.readResponse()).status, 504);
     assert.equal((await stage.over(1)).errorCode, 'UPSTREAM_READ_TIMEOUT');
   });
+});
+
+class CountedSpecimens extends Specimens {
+  offered = 0;
+
+  override offer(): void {
+    this.offered++;
+  }
+}
+
+test('an attempt is kept as a specimen only while its answer is small: it may stay for hours', async () => {
+  const upstream = createServer((incoming, response) => response.end('x'.repeat(Number(incoming.url?.slice(1)))));
+  await using provider = await listening(upstream);
+  const specimens = new CountedSpecimens();
+  await using stage = await startForwarding({ nodes: { [`127.0.0.1:${provider.port}`]: 1 } }, { specimens });
+  const offeredAfter: number[] = [];
+  for (const bytes of [10, 64 * 1024, 64 * 1024 + 1]) {
+    const answer = await fetch(`${stage.url}/${bytes}`);
+    assert.equal((await answer.text()).length, bytes);
+    offeredAfter.push(specimens.offered);
+  }
+  assert.deepEqual(offeredAfter, [1, 2, 2]);
 });

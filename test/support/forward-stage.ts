@@ -32,6 +32,8 @@ interface ForwardStageOptions extends Partial<Omit<UpstreamOptions, 'env'>> {
   readonly connectTo?: Readonly<Record<string, string>>;
   /** Default: one of its own. */
   readonly shared?: SharedMemory;
+  /** Default: some of its own. */
+  readonly specimens?: Specimens;
 }
 
 /** The data plane of one worker in this process, with one route to an upstream. Give it to `await using`. */
@@ -83,7 +85,7 @@ export async function startForwarding(conf: object, options: ForwardStageOptions
     traffic: { requestBegan: () => {}, requestEnded: () => {} },
     log: silentLog,
     failureLog: new RepeatedLog(silentLog),
-    specimens: new Specimens(),
+    specimens: options.specimens ?? new Specimens(),
   };
   const server = await startServer(
     createHandler(gateway),
